@@ -1,0 +1,319 @@
+//! What the configuration means. Three steps, each pure: text → [`raw`] (what was typed, with its place) →
+//! [`validate`] (every [`Finding`] at once) → [`Config`] (nothing left that "may be default").
+//!
+//! The names follow CloudFront's `DistributionConfig`, in TOML's snake case, so that what a user knows of one is
+//! true of the other.
+
+pub mod finding;
+mod nearest;
+pub mod policies;
+pub mod raw;
+pub mod reader;
+pub mod units;
+pub mod validate;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+
+pub use finding::{Finding, Place, Severity};
+
+/// A whole, validated configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub identity: Identity,
+    pub listen: Listen,
+    pub tls: Tls,
+    pub cache: Cache,
+    pub log: Log,
+    /// At least one; ids are unique.
+    pub distributions: Vec<Distribution>,
+}
+
+/// How this edge names itself in `Via`, `X-Cache`, `Server` (of its own pages) and `X-Amz-Cf-Pop`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub name: Arc<str>,
+    pub pop: Arc<str>,
+}
+
+/// Sockets and their lifetime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    /// Always a loopback address: no administrator keys can be configured yet.
+    pub admin: SocketAddr,
+    /// The port that redirects name, whatever the `Host` header said. `None`: see interface.md.
+    pub public_https_port: Option<u16>,
+    /// Serving threads, each with a runtime and listeners of its own. At least 1.
+    pub workers: usize,
+    /// From SIGTERM until the listeners stop accepting; `/readyz` answers 503 meanwhile.
+    pub drain_delay: Duration,
+    /// From then on, how long requests in flight may take.
+    pub grace: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Empty: a self-signed certificate is made at start, with a warning.
+    pub certificates: Vec<CertificateFiles>,
+    pub minimum_protocol_version: SecurityPolicy,
+}
+
+/// PEM files: a chain (leaf first) and its private key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// CloudFront's security policies that rustls can offer exactly (behaviour §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SecurityPolicy {
+    #[default]
+    Tls12_2021,
+    Tls12_2025,
+    Tls13_2025,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// Bytes of objects kept, keys, heads and bookkeeping included.
+    pub memory: u64,
+    /// Bytes of the largest body that is kept. Larger ones stream through.
+    pub max_object: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Form of the diagnostics on standard error.
+    pub format: LogFormat,
+    /// Where the access log goes.
+    pub access: AccessLogTarget,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AccessLogTarget {
+    #[default]
+    Stdout,
+    Off,
+    /// Appended to, JSON lines.
+    File(PathBuf),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distribution {
+    pub id: Arc<str>,
+    /// Lower-case host names; a wildcard is the complete leftmost label (behaviour §1.2). Empty, and the only
+    /// distribution: it answers any Host.
+    pub aliases: Vec<Arc<str>>,
+    /// Without a leading slash (behaviour §1.4).
+    pub default_root_object: Option<Arc<str>>,
+    pub origins: Vec<Arc<Origin>>,
+    /// In the order they are tried. The last is the default behaviour, its pattern is `*`.
+    pub behaviors: Vec<Arc<Behavior>>,
+    /// `ErrorCachingMinTTL` by status, for statuses that were given one (behaviour §8.1). Others: 10 s.
+    pub error_caching_min_ttl: BTreeMap<u16, Duration>,
+}
+
+/// A cache behaviour (behaviour §1.3, §2.1, §2.2, §4.2).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Behavior {
+    pub path_pattern: Arc<str>,
+    /// Index into [`Distribution::origins`].
+    pub origin: usize,
+    pub viewer_protocol_policy: ViewerProtocolPolicy,
+    /// OPTIONS is allowed beside GET and HEAD.
+    pub allow_options: bool,
+    /// Answers to OPTIONS are cached too.
+    pub cache_options: bool,
+    pub cache_policy: Arc<CachePolicy>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ViewerProtocolPolicy {
+    AllowAll,
+    HttpsOnly,
+    #[default]
+    RedirectToHttps,
+}
+
+/// TTLs and what the key is made of beside distribution and path (behaviour §4.2, §4.8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachePolicy {
+    pub name: Arc<str>,
+    pub min_ttl: Duration,
+    pub default_ttl: Duration,
+    pub max_ttl: Duration,
+    /// Their values are part of the key and go to the origin. Lower-case, sorted, unique.
+    pub headers: Vec<HeaderName>,
+}
+
+impl CachePolicy {
+    /// All three TTLs are zero: nothing is stored, nothing is collapsed (behaviour §5.1, §5.7).
+    #[must_use]
+    pub fn caching_disabled(&self) -> bool {
+        self.min_ttl.is_zero() && self.default_ttl.is_zero() && self.max_ttl.is_zero()
+    }
+}
+
+/// A private S3 bucket, or a part of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Origin {
+    pub id: Arc<str>,
+    pub bucket: Arc<str>,
+    pub region: Arc<str>,
+    pub endpoint: Endpoint,
+    /// Empty, or begins with `/` and does not end with one (behaviour §1.5). Not percent-encoded.
+    pub origin_path: Arc<str>,
+    pub signing: SigningBehavior,
+    pub payload_hash: PayloadHash,
+    /// The role to assume for this origin; `None`: the credential chain's own identity is used.
+    pub role: Option<Role>,
+    /// KMS key ARNs that the session policy may decrypt with; empty: any key, through S3 only.
+    pub kms_keys: Vec<Arc<str>>,
+    /// Ask KMS for the state of `kms_keys` (`kms:DescribeKey`, needs that permission) and export it as a metric.
+    pub watch_keys: bool,
+    /// 12 digits; sent as `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<Arc<str>>,
+    /// 1–3 (behaviour §8.7).
+    pub connection_attempts: u8,
+    /// Of one attempt, DNS and TLS included.
+    pub connection_timeout: Duration,
+    /// Until the first byte, and between two parts of a body.
+    pub read_timeout: Duration,
+}
+
+/// Where an origin's bytes come from: host, port, scheme, and whether the bucket is part of the path (s3 §3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    pub tls: bool,
+    /// Lower-case host name or IP literal; the bucket's own name when virtual-hosted.
+    pub host: Arc<str>,
+    /// `None`: the scheme's default, which must not appear in `Host` (s3 §1.4).
+    pub port: Option<u16>,
+    /// Path-style: every path begins with `/BUCKET`.
+    pub path_style: bool,
+    /// The host was made from bucket and Region, so a learned Region changes it (s3 §2.9).
+    pub regional: bool,
+}
+
+impl Endpoint {
+    /// What the `Host` header says: the default port is left out, any other is there (s3 §1.4).
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match self.port {
+            Some(port) if port != self.default_port() => format!("{}:{port}", self.host),
+            _ => self.host.to_string(),
+        }
+    }
+
+    #[must_use]
+    pub fn connect_port(&self) -> u16 {
+        self.port.unwrap_or(self.default_port())
+    }
+
+    fn default_port(&self) -> u16 {
+        if self.tls { 443 } else { 80 }
+    }
+}
+
+/// Origin access control's signing behaviour (behaviour §10.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SigningBehavior {
+    #[default]
+    Always,
+    Never,
+    NoOverride,
+}
+
+/// What `x-amz-content-sha256` says (s3 §1.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PayloadHash {
+    #[default]
+    Empty,
+    Unsigned,
+}
+
+/// `sts:AssumeRole`, always with a session policy made from the origin (s3 §5.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    pub arn: Arc<str>,
+    pub external_id: Option<Arc<str>>,
+    /// 2–64 characters of `[\w+=,.@-]`.
+    pub session_name: Arc<str>,
+    /// 900 s – 12 h.
+    pub session_duration: Duration,
+}
+
+/// What the process environment says, read once by the command line and passed on as data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// `AWS_ENDPOINT_URL_S3`, or else `AWS_ENDPOINT_URL`.
+    pub s3_endpoint: Option<String>,
+    /// `AWS_REGION`, or else `AWS_DEFAULT_REGION`.
+    pub region: Option<String>,
+    /// Cores that this process may use.
+    pub parallelism: usize,
+}
+
+/// What flags (or their `EDGESEAL_…` variables) say; each beats the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    pub http: Option<String>,
+    pub https: Option<String>,
+    pub admin: Option<String>,
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub memory: Option<String>,
+    pub log: Option<String>,
+}
+
+/// A configuration that would start, and what is worth saying about it nevertheless.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    pub config: Config,
+    pub warnings: Vec<Finding>,
+}
+
+/// Reads and judges a TOML text. `source_name` is what findings call it; nothing is opened.
+pub fn load_toml(
+    source_name: &str,
+    text: &str,
+    env: &Environment,
+    over: &Overrides,
+) -> Result<Loaded, Vec<Finding>> {
+    let reading = reader::read(source_name, text).map_err(|syntax| vec![syntax])?;
+    load(reading, env, over)
+}
+
+/// The one-liner: `s3://BUCKET[/PREFIX]`, any Host, the default behaviour. `region` beats the environment's.
+pub fn from_bucket_url(
+    url: &str,
+    region: Option<&str>,
+    env: &Environment,
+    over: &Overrides,
+) -> Result<Loaded, Vec<Finding>> {
+    load(reader::read_bucket_url(url, region), env, over)
+}
+
+fn load(
+    reader::Reading { mut raw, findings }: reader::Reading,
+    env: &Environment,
+    over: &Overrides,
+) -> Result<Loaded, Vec<Finding>> {
+    raw.apply(over);
+    validate::validate(&raw, env, findings)
+}
