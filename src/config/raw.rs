@@ -1,0 +1,250 @@
+//! What was typed, each value with its place. Nothing is judged here and every field may be absent.
+//!
+//! TOML and CloudFront's JSON both end in [`Raw`], so that both pass the same validator.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Finding, Overrides, Place, Severity};
+
+/// Where something was typed, and under which dotted key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At {
+    pub place: Place,
+    pub key: String,
+}
+
+/// A value and where it was typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Typed<T> {
+    pub value: T,
+    pub at: At,
+}
+
+/// What was typed for one key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Field<T> {
+    #[default]
+    Absent,
+    /// Something that is not of the key's kind. A finding says so already; nothing more need be said.
+    Unreadable,
+    Given(Typed<T>),
+}
+
+/// A list; each item has its own place, for lists may span lines.
+pub type List<T> = Field<Vec<Typed<T>>>;
+
+/// A duration or a size: text with a unit, or a bare number of seconds or bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Amount {
+    Text(String),
+    Number(i64),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Raw {
+    /// The name of the whole, for what is missing from it.
+    pub source: Arc<str>,
+    pub identity: Identity,
+    pub listen: Listen,
+    pub tls: Tls,
+    pub cache: Cache,
+    pub log: Log,
+    pub cache_policies: List<CachePolicy>,
+    pub distributions: List<Distribution>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Identity {
+    pub name: Field<String>,
+    pub pop: Field<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listen {
+    pub http: Field<String>,
+    pub https: Field<String>,
+    pub admin: Field<String>,
+    pub public_https_port: Field<i64>,
+    pub workers: Field<i64>,
+    pub drain_delay: Field<Amount>,
+    pub grace: Field<Amount>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    pub minimum_protocol_version: Field<String>,
+    pub certificates: List<Certificate>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Certificate {
+    pub cert: Field<PathBuf>,
+    pub key: Field<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cache {
+    pub memory: Field<Amount>,
+    pub max_object: Field<Amount>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Log {
+    pub format: Field<String>,
+    pub access: Field<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CachePolicy {
+    pub name: Field<String>,
+    pub min_ttl: Field<Amount>,
+    pub default_ttl: Field<Amount>,
+    pub max_ttl: Field<Amount>,
+    pub headers: List<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Distribution {
+    pub id: Field<String>,
+    pub aliases: List<String>,
+    pub default_root_object: Field<String>,
+    pub origins: List<Origin>,
+    pub default_cache_behavior: Field<Behavior>,
+    pub cache_behaviors: List<Behavior>,
+    pub custom_error_responses: List<CustomErrorResponse>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    pub id: Field<String>,
+    pub bucket: Field<String>,
+    pub region: Field<String>,
+    pub domain_name: Field<String>,
+    pub endpoint: Field<String>,
+    pub addressing: Field<String>,
+    pub allow_plain_http: Field<bool>,
+    pub origin_path: Field<String>,
+    pub signing_behavior: Field<String>,
+    pub payload_hash: Field<String>,
+    pub role_arn: Field<String>,
+    pub external_id: Field<String>,
+    pub session_name: Field<String>,
+    pub session_duration: Field<Amount>,
+    pub kms_keys: List<String>,
+    pub watch_keys: Field<bool>,
+    pub expected_bucket_owner: Field<String>,
+    pub connection_attempts: Field<i64>,
+    pub connection_timeout: Field<Amount>,
+    pub read_timeout: Field<Amount>,
+}
+
+/// The default behaviour has no pattern; every other must have one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Behavior {
+    pub path_pattern: Field<String>,
+    pub target_origin: Field<String>,
+    pub viewer_protocol_policy: Field<String>,
+    pub allowed_methods: List<String>,
+    pub cached_methods: List<String>,
+    pub cache_policy: Field<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CustomErrorResponse {
+    pub error_code: Field<i64>,
+    pub error_caching_min_ttl: Field<Amount>,
+    pub response_page_path: Field<String>,
+    pub response_code: Field<i64>,
+}
+
+impl At {
+    /// For what has no lines: a flag, a variable, an argument.
+    #[must_use]
+    pub fn without_line(source: &str, key: &str) -> Self {
+        Self { place: Place { source: Arc::from(source), line: None }, key: key.to_owned() }
+    }
+
+    /// A key of the table that stands here; the place stays the table's. For keys that are missing.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Self {
+        Self { place: self.place.clone(), key: join(&self.key, name) }
+    }
+
+    #[must_use]
+    pub fn finding(&self, severity: Severity, message: impl Into<String>, fix: impl Into<String>) -> Finding {
+        Finding {
+            severity,
+            place: self.place.clone(),
+            key: self.key.clone(),
+            message: message.into(),
+            fix: Some(fix.into()),
+        }
+    }
+}
+
+impl<T> Field<T> {
+    pub fn new(value: T, at: At) -> Self {
+        Self::Given(Typed { value, at })
+    }
+
+    pub fn given(&self) -> Option<&Typed<T>> {
+        match self {
+            Self::Given(typed) => Some(typed),
+            Self::Absent | Self::Unreadable => None,
+        }
+    }
+
+    pub fn value(&self) -> Option<&T> {
+        self.given().map(|typed| &typed.value)
+    }
+
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
+impl<T> List<T> {
+    /// What was listed; nothing when the key is absent or unreadable.
+    pub fn items(&self) -> &[Typed<T>] {
+        self.value().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Raw {
+    /// Lets flags beat what the file says. A certificate from flags replaces all of the file's.
+    pub fn apply(&mut self, over: &Overrides) {
+        set(&mut self.listen.http, over.http.as_ref(), "--http", "listen.http");
+        set(&mut self.listen.https, over.https.as_ref(), "--https", "listen.https");
+        set(&mut self.listen.admin, over.admin.as_ref(), "--admin", "listen.admin");
+        set(&mut self.log.format, over.log.as_ref(), "--log", "log.format");
+        let memory = over.memory.clone().map(Amount::Text);
+        set(&mut self.cache.memory, memory.as_ref(), "--memory", "cache.memory");
+        self.apply_certificate(over);
+    }
+
+    /// One flag without the other becomes half a certificate, which the validator refuses.
+    fn apply_certificate(&mut self, over: &Overrides) {
+        let flag = match (&over.tls_cert, &over.tls_key) {
+            (None, None) => return,
+            (Some(_), _) => "--tls-cert",
+            (None, Some(_)) => "--tls-key",
+        };
+        let mut certificate = Certificate::default();
+        set(&mut certificate.cert, over.tls_cert.as_ref(), "--tls-cert", "tls.certificate.cert");
+        set(&mut certificate.key, over.tls_key.as_ref(), "--tls-key", "tls.certificate.key");
+        let at = At::without_line(flag, "tls.certificate");
+        self.tls.certificates = Field::new(vec![Typed { value: certificate, at: at.clone() }], at);
+    }
+}
+
+/// `name` under the dotted key `table`.
+pub(super) fn join(table: &str, name: &str) -> String {
+    if table.is_empty() { name.to_owned() } else { format!("{table}.{name}") }
+}
+
+fn set<T: Clone>(field: &mut Field<T>, value: Option<&T>, flag: &str, key: &str) {
+    if let Some(value) = value {
+        *field = Field::new(value.clone(), At::without_line(flag, key));
+    }
+}
