@@ -1,0 +1,175 @@
+//! Cache behaviours: patterns, methods, and what they refer to (behaviour §1.3, §2.1, §2.2).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::super::raw::{self, At, Field, List, Typed};
+use super::super::{Behavior, Origin, ViewerProtocolPolicy};
+use super::cache_policy::Policies;
+use super::report::Report;
+
+const MOST: usize = 75;
+
+/// What the behaviours of one distribution may refer to.
+#[derive(Debug)]
+pub(super) struct Scope<'s> {
+    /// The distribution.
+    pub at: &'s At,
+    pub origins: &'s [Arc<Origin>],
+    pub policies: &'s Policies,
+}
+
+/// In the order they are tried, the default behaviour last.
+pub(super) fn behaviors(
+    report: &mut Report,
+    raw: &raw::Distribution,
+    scope: &Scope<'_>,
+) -> Vec<Arc<Behavior>> {
+    let list = raw.cache_behaviors.items();
+    if let Some(typed) = raw.cache_behaviors.given()
+        && list.len() > MOST
+    {
+        report.error(&typed.at, format!("{} cache behaviours", list.len()), format!("at most {MOST}"));
+    }
+    refuse_equal_patterns(report, list);
+    let mut behaviors: Vec<_> = list
+        .iter()
+        .map(|typed| {
+            let pattern = path_pattern(report, typed);
+            Arc::new(behavior(report, &typed.at, &typed.value, pattern, scope))
+        })
+        .collect();
+    let missing = raw::Behavior::default();
+    let (at, default) = match &raw.default_cache_behavior {
+        Field::Given(typed) => (typed.at.clone(), &typed.value),
+        Field::Absent | Field::Unreadable => (scope.at.child("default_cache_behavior"), &missing),
+    };
+    behaviors.push(Arc::new(behavior(report, &at, default, Arc::from("*"), scope)));
+    behaviors
+}
+
+fn behavior(
+    report: &mut Report,
+    at: &At,
+    raw: &raw::Behavior,
+    path_pattern: Arc<str>,
+    scope: &Scope<'_>,
+) -> Behavior {
+    const PROTOCOLS: [(&str, ViewerProtocolPolicy); 3] = [
+        ("redirect-to-https", ViewerProtocolPolicy::RedirectToHttps),
+        ("https-only", ViewerProtocolPolicy::HttpsOnly),
+        ("allow-all", ViewerProtocolPolicy::AllowAll),
+    ];
+    let (allow_options, cache_options) = methods(report, raw);
+    Behavior {
+        path_pattern,
+        origin: target_origin(report, at, &raw.target_origin, scope.origins),
+        viewer_protocol_policy: report.choice(
+            &raw.viewer_protocol_policy,
+            &PROTOCOLS,
+            ViewerProtocolPolicy::RedirectToHttps,
+        ),
+        allow_options,
+        cache_options,
+        cache_policy: scope.policies.find(report, &raw.cache_policy),
+    }
+}
+
+/// Index of the origin; 0 when an error was reported.
+fn target_origin(report: &mut Report, at: &At, field: &Field<String>, origins: &[Arc<Origin>]) -> usize {
+    let ids = || origins.iter().map(|origin| &*origin.id);
+    match field {
+        Field::Absent if origins.len() > 1 => {
+            let fix = format!("name one of {}", ids().collect::<Vec<_>>().join(", "));
+            report.error(&at.child("target_origin"), "is missing, and there are several origins", fix);
+            0
+        }
+        Field::Absent | Field::Unreadable => 0,
+        Field::Given(typed) => ids().position(|id| id == typed.value).unwrap_or_else(|| {
+            report.unknown(typed, "origin", ids());
+            0
+        }),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Methods {
+    Read,
+    ReadAndOptions,
+}
+
+/// Whether OPTIONS is allowed, and whether its answers are cached.
+fn methods(report: &mut Report, raw: &raw::Behavior) -> (bool, bool) {
+    let allowed = method_set(report, &raw.allowed_methods) == Methods::ReadAndOptions;
+    let cached = method_set(report, &raw.cached_methods) == Methods::ReadAndOptions;
+    if let Some(typed) = raw.cached_methods.given()
+        && cached
+        && !allowed
+        && !matches!(raw.allowed_methods, Field::Unreadable)
+    {
+        report.error(&typed.at, "OPTIONS is cached, but it is not allowed", "add OPTIONS to allowed_methods");
+    }
+    (allowed, cached)
+}
+
+/// Exactly one of CloudFront's sets (behaviour §2.2), in any order.
+fn method_set(report: &mut Report, list: &List<String>) -> Methods {
+    let Some(typed) = list.given() else {
+        return Methods::Read;
+    };
+    let set: BTreeSet<&str> = typed.value.iter().map(|method| method.value.as_str()).collect();
+    let is =
+        |methods: &[&str]| set.len() == methods.len() && methods.iter().all(|method| set.contains(method));
+    if is(&["GET", "HEAD"]) {
+        return Methods::Read;
+    }
+    if is(&["GET", "HEAD", "OPTIONS"]) {
+        return Methods::ReadAndOptions;
+    }
+    let message = if is(&["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"]) {
+        "not supported yet: only reading"
+    } else {
+        "is not one of CloudFront's sets of methods"
+    };
+    report.error(&typed.at, message, "write [\"GET\", \"HEAD\"] or [\"GET\", \"HEAD\", \"OPTIONS\"]");
+    Methods::Read
+}
+
+/// behaviour §1.3
+fn path_pattern(report: &mut Report, typed: &Typed<raw::Behavior>) -> Arc<str> {
+    const ALLOWED: &[u8] = b"_-.*$/~\"'@:+&?";
+    let field = &typed.value.path_pattern;
+    if field.is_absent() {
+        let fix = "such as path_pattern = \"images/*\"; what no pattern matches is default_cache_behavior's";
+        report.error(&typed.at.child("path_pattern"), "is missing", fix);
+    }
+    let Some(pattern) = field.given() else {
+        return Arc::from("*");
+    };
+    let text = &pattern.value;
+    let allowed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || ALLOWED.contains(&byte));
+    if text.is_empty() || text.len() > 255 || !allowed {
+        let message = format!("{text:?} is empty, too long or has characters that may not be there");
+        report.error(&pattern.at, message, "1 to 255 of A-Z a-z 0-9 _ - . * ? $ / ~ \" ' @ : + &");
+    }
+    if bare(text) == "*" {
+        let message = "matches every path: no behaviour after it is ever used, not the default either";
+        report.warn(&pattern.at, message, "put it into default_cache_behavior");
+    }
+    Arc::from(text.as_str())
+}
+
+/// The slash in front is optional (behaviour §1.3), so `/a` and `a` are one pattern.
+fn bare(pattern: &str) -> &str {
+    pattern.strip_prefix('/').unwrap_or(pattern)
+}
+
+fn refuse_equal_patterns(report: &mut Report, list: &[Typed<raw::Behavior>]) {
+    let mut seen = BTreeSet::new();
+    for pattern in list.iter().filter_map(|typed| typed.value.path_pattern.given()) {
+        if !seen.insert(bare(&pattern.value)) {
+            let message = format!("{:?} is an earlier behaviour's pattern too", pattern.value);
+            report.error(&pattern.at, message, "the first one always wins; leave one out");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Cache policies: those of the configuration, and by name the managed ones.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::super::CachePolicy;
+use super::super::policies::{self, Managed};
+use super::super::raw::{self, At, Field, List, Typed};
+use super::super::units::show_duration;
+use super::report::Report;
+
+const DAY: Duration = Duration::from_secs(86_400);
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+/// Largest TTL: 100 years, so that sums of a few stay far from overflow.
+pub(super) const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// What behaviours may name.
+#[derive(Debug)]
+pub(super) struct Policies {
+    custom: BTreeMap<String, Arc<CachePolicy>>,
+}
+
+impl Policies {
+    pub(super) fn read(report: &mut Report, list: &List<raw::CachePolicy>) -> Self {
+        let names = list.items().iter().filter_map(|typed| typed.value.name.given());
+        report.unique(names.clone(), "the cache policy name");
+        for name in names.filter(|name| policies::managed(&name.value).is_some()) {
+            let message = format!("{:?} is a managed policy of CloudFront", name.value);
+            report.error(&name.at, message, "give yours another name");
+        }
+        let mut custom = BTreeMap::new();
+        for typed in list.items() {
+            let policy = policy(report, typed);
+            custom.entry(policy.name.to_string()).or_insert_with(|| Arc::new(policy));
+        }
+        Self { custom }
+    }
+
+    /// The policy that a behaviour names, else CachingOptimized.
+    pub(super) fn find(&self, report: &mut Report, field: &Field<String>) -> Arc<CachePolicy> {
+        let Some(typed) = field.given() else {
+            return policies::optimized();
+        };
+        if let Some(policy) = self.custom.get(&typed.value) {
+            return Arc::clone(policy);
+        }
+        match policies::managed(&typed.value) {
+            Some(Managed::Supported(policy)) => policy,
+            Some(Managed::NotYet(name)) => {
+                let message = format!("the managed policy {name} is not supported yet");
+                let names = policies::names().collect::<Vec<_>>().join(", ");
+                report.error(&typed.at, message, format!("use {names} or a [[cache_policy]]"));
+                policies::optimized()
+            }
+            None => {
+                let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
+                report.unknown(typed, "cache policy", custom.chain(policies::names()));
+                policies::optimized()
+            }
+        }
+    }
+}
+
+fn policy(report: &mut Report, typed: &Typed<raw::CachePolicy>) -> CachePolicy {
+    const NAME: &str = "1 to 128 letters, digits, hyphens or underscores";
+    let raw = &typed.value;
+    if raw.name.is_absent() {
+        report.error(&typed.at.child("name"), "is missing", "give the policy a name");
+    }
+    let [min_ttl, default_ttl, max_ttl] = ttls(report, raw);
+    CachePolicy {
+        name: Arc::from(report.text(&raw.name, is_name, NAME).unwrap_or_default()),
+        min_ttl,
+        default_ttl,
+        max_ttl,
+        headers: headers(report, &raw.headers),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+/// Minimum, default, maximum. A default that was not typed gives way to what was (behaviour §1.7).
+fn ttls(report: &mut Report, raw: &raw::CachePolicy) -> [Duration; 3] {
+    let limits = || Duration::ZERO..=FOREVER;
+    let min = report.duration(&raw.min_ttl, limits(), Duration::ZERO);
+    let default = report.duration(&raw.default_ttl, limits(), DAY.max(min));
+    let max = report.duration(&raw.max_ttl, limits(), YEAR.max(default));
+    if min > default {
+        refuse_order(report, raw.default_ttl.given().map(|typed| &typed.at), [min, default, max]);
+    } else if default > max {
+        refuse_order(report, raw.max_ttl.given().map(|typed| &typed.at), [min, default, max]);
+    }
+    [min, default, max]
+}
+
+/// `at`: the TTL that is too small. One that was not typed is never too small.
+fn refuse_order(report: &mut Report, at: Option<&At>, ttls: [Duration; 3]) {
+    if let Some(at) = at {
+        let [min, default, max] = ttls.map(show_duration);
+        let message = format!("InvalidTTLOrder: min_ttl {min}, default_ttl {default}, max_ttl {max}");
+        report.error(at, message, "give all three, each no smaller than the one before");
+    }
+}
+
+/// At most 10, names of 1,024 characters together (behaviour §12.13). Lower-case, sorted, unique.
+fn headers(report: &mut Report, list: &List<String>) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for typed in list.items() {
+        match HeaderName::from_bytes(typed.value.as_bytes()) {
+            Ok(name) => {
+                if let Some(reason) = refusal(name.as_str()) {
+                    let message = format!("{:?} cannot be part of the cache key: {reason}", typed.value);
+                    report.error(&typed.at, message, "take it out of the list");
+                }
+                names.push(name);
+            }
+            Err(_) => {
+                let message = format!("{:?} is not the name of a header", typed.value);
+                report.error(&typed.at, message, "write a name such as \"X-Variant\"");
+            }
+        }
+    }
+    names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    let length: usize = names.iter().map(|name| name.as_str().len()).sum();
+    if let Some(typed) = list.given()
+        && (names.len() > 10 || length > 1024)
+    {
+        let message = format!("{} headers with {length} characters", names.len());
+        report.error(&typed.at, message, "at most 10 headers and 1024 characters");
+    }
+    names
+}
+
+/// Why a header would break the signature, the connection or the cache (behaviour §4.2, §4.5). `name` in lower case.
+fn refusal(name: &str) -> Option<&'static str> {
+    const HOP_BY_HOP: [&str; 6] =
+        ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+    const NEVER_KEYED: [&str; 7] = [
+        "cache-control",
+        "content-length",
+        "max-forwards",
+        "pragma",
+        "request-range",
+        "x-forwarded-proto",
+        "x-real-ip",
+    ];
+    let begins = |prefix: &str| name.starts_with(prefix);
+    Some(match name {
+        "host" => "it names the bucket, and S3 would look for another one",
+        "cookie" => "cookies are not read yet, and never header by header",
+        "range" => "the edge cuts ranges out of whole objects itself",
+        "accept-encoding" => "the edge normalises it itself",
+        "expect" => "it is answered hop by hop",
+        _ if begins("if-") => "the edge answers conditional requests itself",
+        _ if HOP_BY_HOP.contains(&name) => "it belongs to one connection",
+        _ if begins("proxy-") => "it is meant for a proxy, not for the origin",
+        _ if begins("x-edge-") => "CloudFront reserves and removes X-Edge-*",
+        _ if begins("x-amz-") => "X-Amz-* is part of the signature that the edge makes",
+        _ if begins("cloudfront-") => {
+            "CloudFront-* headers are not made by this edge yet, so a viewer could forge it"
+        }
+        _ if NEVER_KEYED.contains(&name) => "CloudFront does not key on it either",
+        _ => return None,
+    })
+}

@@ -1,0 +1,126 @@
+//! Addresses, threads, and how a process ends.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::super::raw::{self, Field};
+use super::super::{Environment, Listen};
+use super::report::Report;
+
+const DAY: Duration = Duration::from_secs(86_400);
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+pub(super) fn listen(report: &mut Report, raw: &raw::Listen, env: &Environment) -> Listen {
+    let http = address(report, &raw.http, SocketAddr::new(ANY, 8080));
+    let https = address(report, &raw.https, SocketAddr::new(ANY, 8443));
+    let admin = admin(report, &raw.admin);
+    let listeners = [("http", &raw.http, http), ("https", &raw.https, https), ("admin", &raw.admin, admin)];
+    for (i, later) in listeners.iter().enumerate() {
+        for earlier in &listeners[..i] {
+            refuse_clash(report, earlier, later);
+        }
+    }
+    Listen {
+        http,
+        https,
+        admin,
+        public_https_port: report.whole(&raw.public_https_port, 1..=65_535),
+        workers: workers(report, &raw.workers, env),
+        drain_delay: report.duration(&raw.drain_delay, Duration::ZERO..=DAY, Duration::ZERO),
+        grace: report.duration(&raw.grace, Duration::ZERO..=DAY, Duration::from_secs(30)),
+    }
+}
+
+/// 0 is one per core.
+fn workers(report: &mut Report, field: &Field<i64>, env: &Environment) -> usize {
+    match report.whole(field, 0..=1024) {
+        None | Some(0) => env.parallelism.max(1),
+        Some(count) => count,
+    }
+}
+
+fn admin(report: &mut Report, field: &Field<String>) -> SocketAddr {
+    let address = address(report, field, SocketAddr::new(LOCAL, 9090));
+    if let Some(typed) = field.given()
+        && !address.ip().is_loopback()
+    {
+        report.error(
+            &typed.at,
+            format!("{address} can be reached from outside; administrator keys are not supported yet, so only loopback"),
+            format!("write \"127.0.0.1:{}\"", address.port()),
+        );
+    }
+    address
+}
+
+/// Port 0 lets the system choose. An address without a host takes the default's.
+fn address(report: &mut Report, field: &Field<String>, default: SocketAddr) -> SocketAddr {
+    let Some(typed) = field.given() else {
+        return default;
+    };
+    parse(&typed.value, default.ip()).unwrap_or_else(|| {
+        let message = format!("{:?} is not an address to listen on", typed.value);
+        report.error(&typed.at, message, "write IP:port, [IPv6]:port, localhost:port or :port");
+        default
+    })
+}
+
+fn parse(text: &str, default: IpAddr) -> Option<SocketAddr> {
+    let port = |digits: &str| {
+        let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| all_digits)
+    };
+    if let Some(digits) = text.strip_prefix("localhost:") {
+        Some(SocketAddr::new(LOCAL, port(digits)?))
+    } else if let Some(digits) = text.strip_prefix(':') {
+        Some(SocketAddr::new(default, port(digits)?))
+    } else {
+        text.parse().ok()
+    }
+}
+
+type Listener<'r> = (&'static str, &'r Field<String>, SocketAddr);
+
+/// The defaults do not clash, so one of the two was typed.
+fn refuse_clash(report: &mut Report, earlier: &Listener<'_>, later: &Listener<'_>) {
+    let (a, b) = (earlier.2, later.2);
+    let same_host = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    if a.port() != b.port() || a.port() == 0 || !same_host {
+        return;
+    }
+    let (other, typed) = match (earlier.1.given(), later.1.given()) {
+        (_, Some(typed)) => (earlier, typed),
+        (Some(typed), None) => (later, typed),
+        (None, None) => return,
+    };
+    let message = format!("port {} is listen.{}'s too, {}", a.port(), other.0, other.2);
+    report.error(&typed.at, message, "give each listener a port of its own");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_of_an_address() {
+        for (text, expected) in [
+            ("0.0.0.0:80", Some("0.0.0.0:80")),
+            ("127.0.0.1:0", Some("127.0.0.1:0")),
+            ("[::1]:443", Some("[::1]:443")),
+            ("localhost:8080", Some("127.0.0.1:8080")),
+            (":8080", Some("10.0.0.1:8080")),
+            ("8080", None),
+            ("edge.example.com:80", None),
+            ("localhost", None),
+            (":", None),
+            (":+80", None),
+            (":65536", None),
+            ("::1:443", None),
+            ("", None),
+        ] {
+            let default = IpAddr::from([10, 0, 0, 1]);
+            assert_eq!(parse(text, default), expected.map(|address| address.parse().unwrap()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! [`Raw`] → [`Config`]: every rule, every [`Finding`] at once.
+//!
+//! A check that fails reports and goes on with the default, so that one mistake does not hide the next. What was
+//! built on a default is thrown away with the rest: an error anywhere means that there is no [`Config`].
+
+mod behavior;
+mod cache_policy;
+mod distribution;
+mod endpoint;
+mod host;
+mod listen;
+mod origin;
+mod report;
+mod role;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use self::cache_policy::Policies;
+use self::report::Report;
+use super::raw::Raw;
+use super::{Config, Environment, Finding, Loaded, Severity};
+
+/// Judges what was typed. `found` is what reading it found already.
+///
+/// Findings are sorted by source, line and key. `Err` when one of them is an error; it holds the warnings too.
+pub fn validate(raw: &Raw, env: &Environment, found: Vec<Finding>) -> Result<Loaded, Vec<Finding>> {
+    let mut report = Report::new(found);
+    let policies = Policies::read(&mut report, &raw.cache_policies);
+    let config = Config {
+        identity: settings::identity(&mut report, &raw.identity),
+        listen: listen::listen(&mut report, &raw.listen, env),
+        tls: settings::tls(&mut report, &raw.tls),
+        cache: settings::cache(&mut report, &raw.cache),
+        log: settings::log(&mut report, &raw.log),
+        distributions: distribution::distributions(&mut report, raw, &policies, env),
+    };
+    let findings = report.into_sorted();
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        Err(findings)
+    } else {
+        Ok(Loaded { config, warnings: findings })
+    }
+}

@@ -1,0 +1,161 @@
+//! Findings as they gather, and the checks that every section shares.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::super::nearest::nearest;
+use super::super::raw::{Amount, At, Field, Typed};
+use super::super::units::{self, show_duration};
+use super::super::{Finding, Place, Severity};
+
+#[derive(Debug)]
+pub(super) struct Report {
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    pub(super) fn new(findings: Vec<Finding>) -> Self {
+        Self { findings }
+    }
+
+    pub(super) fn into_sorted(mut self) -> Vec<Finding> {
+        let by = |finding: &Finding| {
+            let Place { source, line } = finding.place.clone();
+            (source, line, finding.key.clone())
+        };
+        self.findings.sort_by_cached_key(by);
+        self.findings
+    }
+
+    pub(super) fn error(&mut self, at: &At, message: impl Into<String>, fix: impl Into<String>) {
+        self.findings.push(at.finding(Severity::Error, message, fix));
+    }
+
+    pub(super) fn warn(&mut self, at: &At, message: impl Into<String>, fix: impl Into<String>) {
+        self.findings.push(at.finding(Severity::Warning, message, fix));
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, field: &Field<String>, choices: &[(&str, T)], default: T) -> T {
+        let Some(typed) = field.given() else {
+            return default;
+        };
+        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == typed.value) {
+            return *value;
+        }
+        let names = || choices.iter().map(|(name, _)| *name);
+        let all = names().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        let fix = match nearest(&typed.value, names()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("write one of {all}"),
+        };
+        self.error(&typed.at, format!("{:?} is not one of {all}", typed.value), fix);
+        default
+    }
+
+    pub(super) fn duration(
+        &mut self,
+        field: &Field<Amount>,
+        limits: RangeInclusive<Duration>,
+        default: Duration,
+    ) -> Duration {
+        let Some(typed) = field.given() else {
+            return default;
+        };
+        match units::duration(&typed.value) {
+            Ok(value) if limits.contains(&value) => value,
+            Ok(value) => {
+                let (min, max) = (show_duration(*limits.start()), show_duration(*limits.end()));
+                let message = format!("{} is outside {min} to {max}", show_duration(value));
+                self.error(&typed.at, message, format!("write {min} to {max}"));
+                default
+            }
+            Err(error) => {
+                self.error(&typed.at, error.to_string(), "write a whole number and a unit, such as \"10s\"");
+                default
+            }
+        }
+    }
+
+    /// Bytes, at least 1.
+    pub(super) fn size(&mut self, field: &Field<Amount>, default: u64) -> u64 {
+        let Some(typed) = field.given() else {
+            return default;
+        };
+        match units::size(&typed.value) {
+            Ok(0) => {
+                self.error(&typed.at, "is zero", "to keep nothing, use cache_policy = \"CachingDisabled\"");
+                default
+            }
+            Ok(value) => value,
+            Err(error) => {
+                self.error(
+                    &typed.at,
+                    error.to_string(),
+                    "write a whole number and a unit, such as \"512MiB\"",
+                );
+                default
+            }
+        }
+    }
+
+    /// A whole number within `limits`, which must fit `T`.
+    pub(super) fn whole<T: TryFrom<i64>>(
+        &mut self,
+        field: &Field<i64>,
+        limits: RangeInclusive<i64>,
+    ) -> Option<T> {
+        let typed = field.given()?;
+        if limits.contains(&typed.value) {
+            return T::try_from(typed.value).ok();
+        }
+        let (min, max) = limits.into_inner();
+        let message = format!("{} is outside {min} to {max}", typed.value);
+        self.error(&typed.at, message, format!("write {min} to {max}"));
+        None
+    }
+
+    /// Text that `allowed` accepts, else an error that says `rule`.
+    pub(super) fn text<'f>(
+        &mut self,
+        field: &'f Field<String>,
+        allowed: impl Fn(&str) -> bool,
+        rule: &str,
+    ) -> Option<&'f str> {
+        let typed = field.given()?;
+        if allowed(&typed.value) {
+            return Some(&typed.value);
+        }
+        self.error(&typed.at, format!("{:?} is not {rule}", typed.value), format!("write {rule}"));
+        None
+    }
+
+    /// Refuses the second and every later of equal names.
+    pub(super) fn unique<'f>(&mut self, names: impl IntoIterator<Item = &'f Typed<String>>, what: &str) {
+        let mut first: BTreeMap<&str, &At> = BTreeMap::new();
+        for typed in names {
+            if let Some(earlier) = first.get(typed.value.as_str()) {
+                let message = format!("{what} {:?} is taken already, at {}", typed.value, earlier.place);
+                self.error(&typed.at, message, "give it a name of its own");
+            } else {
+                first.insert(&typed.value, &typed.at);
+            }
+        }
+    }
+
+    /// A name that nothing has.
+    pub(super) fn unknown<'k>(
+        &mut self,
+        typed: &Typed<String>,
+        what: &str,
+        known: impl IntoIterator<Item = &'k str>,
+    ) {
+        let known: Vec<&str> = known.into_iter().collect();
+        let fix = match nearest(&typed.value, known.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("known: {}", known.join(", ")),
+        };
+        self.error(&typed.at, format!("there is no {what} {:?}", typed.value), fix);
+    }
+}

@@ -1,0 +1,103 @@
+//! What belongs to the process, not to a distribution: identity, TLS, cache, log.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::super::raw::{self, Certificate, Field, Typed};
+use super::super::units::show_size;
+use super::super::{AccessLogTarget, Cache, CertificateFiles, Identity, Log, LogFormat, SecurityPolicy, Tls};
+use super::report::Report;
+
+const MIB: u64 = 1 << 20;
+
+/// Both go into response headers, the name as `Via`'s pseudonym: a token of RFC 9110 §5.6.2, and less.
+pub(super) fn identity(report: &mut Report, raw: &raw::Identity) -> Identity {
+    let mut name = |field: &Field<String>, default: &str| {
+        let typed = report.text(field, is_name, "1 to 64 letters, digits, dots, hyphens or underscores");
+        Arc::from(typed.unwrap_or(default))
+    };
+    Identity { name: name(&raw.name, "edgeseal"), pop: name(&raw.pop, "EDG1-C1") }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+pub(super) fn tls(report: &mut Report, raw: &raw::Tls) -> Tls {
+    Tls {
+        minimum_protocol_version: security_policy(report, &raw.minimum_protocol_version),
+        certificates: raw
+            .certificates
+            .items()
+            .iter()
+            .filter_map(|typed| certificate(report, typed))
+            .collect(),
+    }
+}
+
+/// behaviour §3.1: what rustls (no CBC, no RSA key exchange, TLS 1.2 and later) can offer exactly.
+fn security_policy(report: &mut Report, field: &Field<String>) -> SecurityPolicy {
+    const OFFERED: [(&str, SecurityPolicy); 3] = [
+        ("TLSv1.2_2021", SecurityPolicy::Tls12_2021),
+        ("TLSv1.2_2025", SecurityPolicy::Tls12_2025),
+        ("TLSv1.3_2025", SecurityPolicy::Tls13_2025),
+    ];
+    const REFUSED: [&str; 6] =
+        ["SSLv3", "TLSv1", "TLSv1_2016", "TLSv1.1_2016", "TLSv1.2_2018", "TLSv1.2_2019"];
+    match field.given() {
+        Some(typed) if REFUSED.contains(&typed.value.as_str()) => {
+            let message = format!(
+                "{:?} asks for old protocols or ciphers (before TLS 1.2, CBC, RSA key exchange) that rustls refuses",
+                typed.value
+            );
+            report.error(&typed.at, message, "use TLSv1.2_2021, TLSv1.2_2025 or TLSv1.3_2025");
+            SecurityPolicy::default()
+        }
+        _ => report.choice(field, &OFFERED, SecurityPolicy::default()),
+    }
+}
+
+fn certificate(report: &mut Report, typed: &Typed<Certificate>) -> Option<CertificateFiles> {
+    const FIX: &str = "give both files, the chain and its private key (with flags: --tls-cert and --tls-key)";
+    let Certificate { cert, key } = &typed.value;
+    for (field, name) in [(cert, "cert"), (key, "key")] {
+        if field.is_absent() {
+            report.error(&typed.at.child(name), "is missing", FIX);
+        }
+    }
+    for file in [cert, key].into_iter().filter_map(Field::given) {
+        if file.value.as_os_str().is_empty() {
+            report.error(&file.at, "is empty", FIX);
+        }
+    }
+    Some(CertificateFiles { cert: cert.value()?.clone(), key: key.value()?.clone() })
+}
+
+/// An object may take half of the memory at most: a cache that one object empties is no cache.
+pub(super) fn cache(report: &mut Report, raw: &raw::Cache) -> Cache {
+    let memory = report.size(&raw.memory, 512 * MIB);
+    let max_object = report.size(&raw.max_object, memory / 8);
+    if let Some(typed) = raw.max_object.given()
+        && max_object > memory / 2
+    {
+        let message =
+            format!("{} is more than half of cache.memory, {}", show_size(max_object), show_size(memory));
+        report.error(&typed.at, message, format!("at most {}", show_size(memory / 2)));
+    }
+    Cache { memory, max_object }
+}
+
+pub(super) fn log(report: &mut Report, raw: &raw::Log) -> Log {
+    const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    const ACCESS: &str = "\"stdout\", \"off\" or the path of a file";
+    let access = report.text(&raw.access, |text| !text.is_empty(), ACCESS);
+    Log {
+        format: report.choice(&raw.format, &FORMATS, LogFormat::Text),
+        access: match access {
+            None | Some("stdout") => AccessLogTarget::Stdout,
+            Some("off") => AccessLogTarget::Off,
+            Some(path) => AccessLogTarget::File(PathBuf::from(path)),
+        },
+    }
+}
