@@ -1,0 +1,85 @@
+//! HTTP dates (RFC 9110 §5.6.7).
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::HeaderValue;
+
+use crate::clock::Timestamp;
+
+/// The last second that four digits of year can say.
+const END_OF_9999: u64 = 253_402_300_799;
+
+/// Reads any of the three forms of RFC 9110 §5.6.7. `None`: it is no date, or none since 1970. A weekday that
+/// belongs to another date makes it no date. Two-digit years mean 1970 to 2069.
+#[must_use]
+pub fn parse(value: &HeaderValue) -> Option<Timestamp> {
+    let text = value.to_str().ok()?;
+    httpdate::parse_http_date(text).ok().map(Timestamp::from_system_time)
+}
+
+/// Writes the preferred form, IMF-fixdate; parts of a second are dropped. Times after the year 9999 become its end.
+#[must_use]
+pub fn format(at: Timestamp) -> HeaderValue {
+    let time = UNIX_EPOCH + Duration::from_secs(at.as_secs().min(END_OF_9999));
+    HeaderValue::try_from(httpdate::fmt_http_date(time)).expect("a date is visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_all_three_forms() {
+        // RFC 9110 §5.6.7
+        let table = [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(784_111_777)),
+            ("Sun Nov  6 08:49:37 1994", Some(784_111_777)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(END_OF_9999)),
+            ("Mon, 06 Nov 1994 08:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:37 CET", None),
+            ("Sun, 31 Feb 1999 08:49:37 GMT", None),
+            ("Wed, 31 Dec 1969 23:59:59 GMT", None),
+            ("1994-11-06T08:49:37Z", None),
+            ("784111777", None),
+            ("0", None),
+            ("-1", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            let value = HeaderValue::from_static(text);
+            assert_eq!(parse(&value), expected.map(Timestamp::from_secs), "{text}");
+        }
+    }
+
+    #[test]
+    fn writes_imf_fixdate() {
+        let at = Timestamp::from_secs(784_111_777).after(Duration::from_millis(999));
+        assert_eq!(format(at), "Sun, 06 Nov 1994 08:49:37 GMT");
+        let last = Timestamp::default().after(Duration::MAX);
+        assert_eq!(format(last), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+
+    proptest! {
+        #[test]
+        fn reads_what_it_writes(secs in 0..=END_OF_9999) {
+            let at = Timestamp::from_secs(secs);
+            prop_assert_eq!(parse(&format(at)), Some(at));
+        }
+
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                let _ = parse(&value);
+            }
+        }
+
+        #[test]
+        fn never_panics_near_a_date(text in "[A-Z][a-z]{2,7},? [0-9]{1,2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4} [0-9:]{1,8} GMT") {
+            let _ = parse(&HeaderValue::try_from(text).unwrap());
+        }
+    }
+}

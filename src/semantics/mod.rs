@@ -1,0 +1,10 @@
+//! HTTP's vocabulary. Pure, and knows no other module of ours.
+
+pub mod cache_control;
+pub mod conditional;
+pub mod date;
+pub mod hop;
+pub mod host;
+pub mod path;
+pub mod range;
+pub mod view;

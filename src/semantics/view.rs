@@ -1,0 +1,175 @@
+//! The viewer's request, read once and never changed again: everything that decides looks at this.
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, Method, Version};
+
+use super::host::{self, Host};
+
+/// Bytes of scheme, host, path and query together (behaviour §2.4).
+pub const MAX_URL: usize = 8_192;
+/// Bytes of request line and header block together (behaviour §2.4).
+pub const MAX_HEADERS: usize = 32_768;
+
+/// A request that can be read in exactly one way.
+#[derive(Debug)]
+pub struct View<'a> {
+    pub method: &'a Method,
+    pub host: Host<'a>,
+    /// As the viewer wrote it, with its port.
+    pub authority: &'a str,
+    /// Begins with `/`; percent-encoded as the viewer wrote it.
+    pub raw_path: &'a str,
+    pub query: Option<&'a str>,
+    /// It came over TLS.
+    pub secure: bool,
+    pub version: Version,
+    pub headers: &'a HeaderMap,
+    /// Bytes of the head on the wire (of its HTTP/1.1 form).
+    pub head_bytes: usize,
+}
+
+/// Why a request cannot be taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    Malformed(&'static str),
+    UrlTooLong,
+    HeadersTooLarge,
+}
+
+/// Reads a request head. The limits come first, as nothing else of an oversized request is looked at
+/// (behaviour §12.15).
+///
+/// # Errors
+/// [`Unreadable`] for what RFC 9112 §3.2 or RFC 9113 §8.3 calls malformed, for a request that names two different
+/// hosts, and for what exceeds the limits of behaviour §2.4.
+pub fn parse(parts: &Parts, secure: bool) -> Result<View<'_>, Unreadable> {
+    let authority = authority(parts);
+    let path_and_query = parts.uri.path_and_query().map_or("", |p| p.as_str());
+    let head_bytes = head_bytes(parts, path_and_query);
+    let scheme = if secure { "https://" } else { "http://" };
+    if scheme.len() + authority.map_or(0, str::len) + path_and_query.len() > MAX_URL {
+        return Err(Unreadable::UrlTooLong);
+    }
+    if head_bytes > MAX_HEADERS {
+        return Err(Unreadable::HeadersTooLarge);
+    }
+    let authority = authority.map_err(Unreadable::Malformed)?;
+    let host = host::parse(authority).map_err(|_| Unreadable::Malformed("invalid Host"))?;
+    let raw_path = parts.uri.path();
+    if !raw_path.starts_with('/') {
+        return Err(Unreadable::Malformed("the target is not a path"));
+    }
+    Ok(View {
+        method: &parts.method,
+        host,
+        authority,
+        raw_path,
+        query: parts.uri.query(),
+        secure,
+        version: parts.version,
+        headers: &parts.headers,
+        head_bytes,
+    })
+}
+
+impl View<'_> {
+    /// A body is announced.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        self.headers.contains_key(TRANSFER_ENCODING)
+            || self.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
+    }
+}
+
+/// The one host that the request names: `Host`, `:authority` or an absolute target, which must agree.
+fn authority(parts: &Parts) -> Result<&str, &'static str> {
+    let mut fields = parts.headers.get_all(HOST).iter();
+    let field = fields.next().map(|value| value.to_str().map_err(|_| "invalid Host")).transpose()?;
+    if fields.next().is_some() {
+        return Err("several Host fields");
+    }
+    match (parts.uri.authority().map(http::uri::Authority::as_str), field) {
+        (Some(target), Some(field)) if !target.eq_ignore_ascii_case(field) => Err("Host and target differ"),
+        (Some(authority), _) | (None, Some(authority)) => Ok(authority),
+        (None, None) => Err("no Host"),
+    }
+}
+
+fn head_bytes(parts: &Parts, path_and_query: &str) -> usize {
+    const LINE: usize = "  HTTP/1.1\r\n\r\n".len();
+    const FIELD: usize = ": \r\n".len();
+    let fields: usize =
+        parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD).sum();
+    parts.method.as_str().len() + path_and_query.len() + LINE + fields
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn parts(uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_request_names_exactly_one_host() {
+        use Unreadable::Malformed;
+        let table: &[(&str, &[(&str, &str)], Result<&str, Unreadable>)] = &[
+            ("/a", &[("host", "Cdn.Example.com:8443")], Ok("cdn.example.com")),
+            ("http://cdn.example.com/a", &[("host", "CDN.example.com")], Ok("cdn.example.com")),
+            ("https://cdn.example.com/a", &[], Ok("cdn.example.com")), // HTTP/2: no Host field
+            ("/a", &[], Err(Malformed("no Host"))),
+            ("/a", &[("host", "a"), ("host", "a")], Err(Malformed("several Host fields"))),
+            ("http://evil/a", &[("host", "cdn.example.com")], Err(Malformed("Host and target differ"))),
+            ("/a", &[("host", "user@cdn")], Err(Malformed("invalid Host"))),
+            ("/a", &[("host", "")], Err(Malformed("invalid Host"))),
+            ("*", &[("host", "cdn")], Err(Malformed("the target is not a path"))),
+        ];
+        for (uri, headers, expected) in table {
+            let parts = parts(uri, headers);
+            let host = parse(&parts, true).map(|view| view.host.name.to_string());
+            assert_eq!(host, expected.map(str::to_owned), "{uri} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn limits_are_cloudfronts() {
+        // behaviour §2.4: the URL counts scheme, host, path and query.
+        let fixed = "https://h/".len();
+        let longest = format!("/{}", "a".repeat(MAX_URL - fixed));
+        assert!(parse(&parts(&longest, &[("host", "h")]), true).is_ok());
+        let too_long = format!("{longest}a");
+        assert_eq!(parse(&parts(&too_long, &[("host", "h")]), true).unwrap_err(), Unreadable::UrlTooLong);
+        assert!(parse(&parts(&too_long, &[("host", "h")]), false).is_ok(), "http:// is one byte shorter");
+
+        // "GET / HTTP/1.1\r\n" + "host: h\r\n" + "x: …\r\n" + "\r\n"
+        let fixed = 16 + 9 + 5 + 2;
+        let largest = "v".repeat(MAX_HEADERS - fixed);
+        assert!(parse(&parts("/", &[("host", "h"), ("x", &largest)]), true).is_ok());
+        let too_large = format!("{largest}v");
+        assert_eq!(
+            parse(&parts("/", &[("host", "h"), ("x", &too_large)]), true).unwrap_err(),
+            Unreadable::HeadersTooLarge
+        );
+    }
+
+    #[test]
+    fn a_body_is_seen_by_its_framing() {
+        let table: &[(&[(&str, &str)], bool)] = &[
+            (&[("host", "h")], false),
+            (&[("host", "h"), ("content-length", "0")], false),
+            (&[("host", "h"), ("content-length", "5")], true),
+            (&[("host", "h"), ("transfer-encoding", "chunked")], true),
+        ];
+        for (headers, expected) in table {
+            assert_eq!(parse(&parts("/", headers), true).unwrap().has_body(), *expected, "{headers:?}");
+        }
+    }
+}
