@@ -1,0 +1,65 @@
+//! Is this error remembered, and how long?
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+
+use super::freshness::{is_unwelcome, remaining};
+use crate::clock::Timestamp;
+use crate::config::CachePolicy;
+use crate::semantics::cache_control;
+
+/// `ErrorCachingMinTTL` of a status that was given none (behaviour §8.1).
+pub const DEFAULT_MIN_TTL: Duration = Duration::from_secs(10);
+/// What a configured zero comes to with an S3 origin, and all of ours are (behaviour §8.1).
+const LEAST_MIN_TTL: Duration = Duration::from_secs(1);
+
+/// How long an origin's error answer to a GET, HEAD or cacheable OPTIONS is kept, from `now` (behaviour §8.1).
+/// `None`: it is not cached. `min_ttl` is the `ErrorCachingMinTTL` configured for this very status.
+#[must_use]
+pub fn ttl(
+    status: StatusCode,
+    response: &HeaderMap,
+    policy: &CachePolicy,
+    min_ttl: Option<Duration>,
+    now: Timestamp,
+) -> Option<Duration> {
+    if policy.caching_disabled() {
+        return None;
+    }
+    let control = cache_control::parse(response);
+    let unwelcome = is_unwelcome(&control);
+    match rule(status) {
+        Rule::Always => {}
+        Rule::UnlessUnwelcome if !unwelcome => {}
+        Rule::WhenTimed if control.max_age.or(control.s_maxage).is_some() => {}
+        Rule::UnlessUnwelcome | Rule::WhenTimed | Rule::Never => return None,
+    }
+    let least = min_ttl.unwrap_or(DEFAULT_MIN_TTL).max(LEAST_MIN_TTL);
+    // `no-store` and the like do not keep the others out, but with one of them no longer time counts.
+    let asked = if unwelcome { None } else { remaining(&control, response, now) };
+    Some(asked.map_or(least, |asked| asked.min(policy.max_ttl).max(least)))
+}
+
+/// Which statuses are cached (behaviour §8.1, first table).
+enum Rule {
+    Always,
+    /// `no-store`, `no-cache` or `private` keep it out.
+    UnlessUnwelcome,
+    /// Only with `max-age` or `s-maxage`.
+    WhenTimed,
+    Never,
+}
+
+fn rule(status: StatusCode) -> Rule {
+    match status.as_u16() {
+        500 | 502 | 503 | 504 => Rule::Always,
+        // 410 is named only among those that no-store keeps out, which presumes that it is cached.
+        404 | 410 | 414 | 501 => Rule::UnlessUnwelcome,
+        400 | 403 | 405 | 412 | 415 => Rule::WhenTimed,
+        _ => Rule::Never,
+    }
+}
+
+#[cfg(test)]
+mod tests;

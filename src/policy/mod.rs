@@ -1,0 +1,7 @@
+//! One question a file, each answered by a pure function: no clock, no socket, no runtime.
+
+pub mod admission;
+pub mod errors;
+pub mod freshness;
+pub mod key;
+pub mod lookup;
