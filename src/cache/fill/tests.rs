@@ -1,0 +1,113 @@
+use http_body_util::BodyExt;
+
+use super::*;
+
+fn bytes(range: std::ops::Range<usize>) -> Bytes {
+    range.map(|i| (i % 251) as u8).collect::<Vec<u8>>().into()
+}
+
+async fn read(reader: Reader) -> Result<Bytes, OriginError> {
+    reader.collect().await.map(http_body_util::Collected::to_bytes)
+}
+
+#[tokio::test]
+async fn readers_that_come_at_any_time_read_the_same() {
+    let (mut writer, filling) = begin(Some(3000));
+    let early = tokio::spawn(read(filling.reader(0, None).unwrap()));
+    writer.push(bytes(0..1000));
+    let middle = tokio::spawn(read(filling.reader(0, None).unwrap()));
+    writer.push(bytes(1000..3000));
+    let pieces = writer.pieces();
+    writer.complete();
+    let late = read(filling.reader(0, None).unwrap()).await;
+    for body in [early.await.unwrap(), middle.await.unwrap(), late] {
+        assert_eq!(body.unwrap(), bytes(0..3000));
+    }
+    assert_eq!(pieces.len(), 1, "small chunks are merged");
+}
+
+#[tokio::test]
+async fn the_first_byte_is_out_before_the_last_is_in() {
+    let (mut writer, filling) = begin(Some(10));
+    let mut reader = filling.reader(0, None).unwrap();
+    writer.push(bytes(0..4));
+    let frame = reader.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(frame, bytes(0..4));
+}
+
+#[tokio::test]
+async fn a_dropped_writer_is_a_failure_and_not_an_end() {
+    let (mut writer, filling) = begin(None);
+    writer.push(bytes(0..4));
+    let reader = filling.reader(0, None).unwrap();
+    drop(writer);
+    assert_eq!(read(reader).await.unwrap_err(), OriginError::Abandoned);
+}
+
+#[tokio::test]
+async fn a_body_shorter_than_announced_never_reads_as_complete() {
+    let (mut writer, filling) = begin(Some(10));
+    writer.push(bytes(0..4));
+    let reader = filling.reader(0, None).unwrap();
+    writer.complete();
+    assert_eq!(read(reader).await.unwrap_err(), OriginError::BodyCutShort);
+}
+
+#[tokio::test]
+async fn a_range_ends_where_it_ends() {
+    let (mut writer, filling) = begin(Some(100));
+    let reader = filling.reader(10, Some(19)).unwrap();
+    writer.push(bytes(0..15));
+    writer.push(bytes(15..60));
+    assert_eq!(read(reader).await.unwrap(), bytes(10..20), "though the body is still open");
+}
+
+#[tokio::test]
+async fn large_bodies_are_kept_in_large_pieces() {
+    let (mut writer, filling) = begin(None);
+    for start in (0..5 << 20).step_by(64 << 10) {
+        writer.push(bytes(start..start + (64 << 10)));
+    }
+    let pieces = writer.pieces();
+    assert_eq!(pieces.len(), 5);
+    writer.complete();
+    assert_eq!(read(filling.reader(0, None).unwrap()).await.unwrap(), bytes(0..5 << 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_holds_little_and_cuts_off_who_stalls_it() {
+    let (mut writer, filling) = begin(None);
+    writer.become_window();
+    let stalled = filling.reader(0, None).unwrap();
+    let mut quick = filling.reader(0, None).unwrap();
+    let started = tokio::time::Instant::now();
+    let total = 8 << 20;
+    let quick = tokio::spawn(async move {
+        let mut read = 0;
+        while let Some(frame) = quick.frame().await {
+            read += frame?.into_data().expect("no trailers here").len();
+        }
+        Ok::<_, OriginError>(read)
+    });
+    for start in (0..total).step_by(256 << 10) {
+        assert!(writer.room().await);
+        writer.push(bytes(start..start + (256 << 10)));
+        let held = {
+            let shared = filling.lock();
+            shared.length - shared.base()
+        };
+        assert!(held <= WINDOW + (256 << 10), "{held} bytes are held");
+    }
+    writer.complete();
+    assert_eq!(quick.await.unwrap().unwrap(), total);
+    assert!(started.elapsed() >= PATIENCE, "the stalled reader was waited for");
+    assert_eq!(read(stalled).await.unwrap_err(), OriginError::Abandoned);
+}
+
+#[tokio::test]
+async fn a_window_without_readers_is_given_up() {
+    let (mut writer, filling) = begin(None);
+    writer.become_window();
+    drop(filling.reader(0, None));
+    assert!(!writer.room().await);
+}

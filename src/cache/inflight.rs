@@ -1,0 +1,182 @@
+//! One fetch per key: who comes first leads, the others follow.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::Key;
+use super::fill::Filling;
+use super::object::{Head, Object};
+use crate::origin::OriginResponse;
+use crate::origin::error::OriginError;
+use crate::policy::admission::NotStored;
+
+/// The fetches that are under way.
+#[derive(Debug, Default)]
+pub struct Inflight {
+    flights: Mutex<HashMap<Key, Arc<Flight>>>,
+}
+
+/// A fetch, as those who wait for it see it.
+#[derive(Debug)]
+pub struct Flight {
+    news: watch::Sender<News>,
+}
+
+/// How far a fetch has come.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// Nothing has come yet.
+    Waiting,
+    /// The head is here, the body is arriving and may be kept.
+    Arriving(Arc<Arriving>),
+    /// A whole object: confirmed by the origin, stale in its stead, or found after all.
+    Ready(Arc<Object>, Whence),
+    /// The origin gave no object.
+    Failed(OriginError),
+    /// It is for one viewer only: whoever takes it. The others fetch for themselves.
+    Released(NotStored, Released),
+}
+
+/// An object on its way in.
+#[derive(Debug)]
+pub struct Arriving {
+    pub head: Head,
+    pub body: Arc<Filling>,
+}
+
+/// Where a ready object came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whence {
+    /// The cache had it by the time the fetch would have begun.
+    Cache,
+    /// The origin said 304.
+    Confirmed,
+    /// The origin failed; the object is past its time.
+    Stale,
+}
+
+/// An answer that can be taken once.
+#[derive(Debug, Clone)]
+pub struct Released(Arc<Mutex<Option<OriginResponse>>>);
+
+impl Released {
+    #[must_use]
+    pub fn new(response: OriginResponse) -> Self {
+        Self(Arc::new(Mutex::new(Some(response))))
+    }
+
+    #[must_use]
+    pub fn take(&self) -> Option<OriginResponse> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// What a viewer becomes by joining.
+#[derive(Debug)]
+pub enum Joined {
+    Lead(Lead, Arc<Flight>),
+    Follow(Arc<Flight>),
+}
+
+impl Inflight {
+    #[must_use]
+    pub fn join(self: &Arc<Self>, key: &Key) -> Joined {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = flights.get(key) {
+            return Joined::Follow(Arc::clone(flight));
+        }
+        let flight = Arc::new(Flight { news: watch::Sender::new(News::Waiting) });
+        flights.insert(Key::clone(key), Arc::clone(&flight));
+        let lead = Lead { inflight: Arc::clone(self), key: Key::clone(key), flight: Arc::clone(&flight) };
+        Joined::Lead(lead, flight)
+    }
+
+    /// Fetches under way now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Flight {
+    /// Waits for the first news.
+    pub async fn news(&self) -> News {
+        let mut news = self.news.subscribe();
+        match news.wait_for(|news| !matches!(news, News::Waiting)).await {
+            Ok(news) => news.clone(),
+            // The sender lives in `self`.
+            Err(_) => News::Failed(OriginError::Abandoned),
+        }
+    }
+}
+
+/// The duty to bring a key's object. Dropping it ends the flight: whoever waits without news is told that it failed,
+/// so a leader that is cancelled or panics never hangs its followers.
+#[derive(Debug)]
+pub struct Lead {
+    inflight: Arc<Inflight>,
+    key: Key,
+    flight: Arc<Flight>,
+}
+
+impl Lead {
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub fn tell(&self, news: News) {
+        self.flight.news.send_replace(news);
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        let removed = self.inflight.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        drop(removed);
+        self.flight.news.send_if_modified(|news| {
+            let silent = matches!(news, News::Waiting);
+            if silent {
+                *news = News::Failed(OriginError::Abandoned);
+            }
+            silent
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> Key {
+        Key::from(text)
+    }
+
+    #[tokio::test]
+    async fn the_first_leads_and_the_others_follow_until_it_ends() {
+        let inflight = Arc::new(Inflight::default());
+        let Joined::Lead(lead, _) = inflight.join(&key("a")) else { panic!("the first must lead") };
+        assert!(matches!(inflight.join(&key("a")), Joined::Follow(_)));
+        assert!(matches!(inflight.join(&key("b")), Joined::Lead(..)));
+        drop(lead);
+        assert!(matches!(inflight.join(&key("a")), Joined::Lead(..)));
+    }
+
+    #[tokio::test]
+    async fn a_lost_leader_frees_its_followers() {
+        let inflight = Arc::new(Inflight::default());
+        let Joined::Lead(lead, _) = inflight.join(&key("a")) else { panic!("the first must lead") };
+        let Joined::Follow(flight) = inflight.join(&key("a")) else { panic!("the second must follow") };
+        let follower = tokio::spawn(async move { flight.news().await });
+        drop(lead);
+        assert!(matches!(follower.await.unwrap(), News::Failed(OriginError::Abandoned)));
+        assert!(inflight.is_empty());
+    }
+}

@@ -1,0 +1,140 @@
+//! Objects in memory. moka owns policy, weight and eviction; freshness is the value's own affair.
+
+use std::sync::Arc;
+
+use moka::notification::RemovalCause;
+use moka::sync::Cache;
+
+use super::Key;
+use super::object::Object;
+use crate::clock::Timestamp;
+use crate::origin::error::OriginError;
+use crate::policy::admission::NotStored;
+
+/// What is known of a key.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    Object(Arc<Object>),
+    /// The origin's refusal is the answer until then (behaviour §8.1).
+    Error {
+        error: OriginError,
+        stored_at: Timestamp,
+        until: Timestamp,
+    },
+    /// Until then nobody waits for a fetch of this key: its answer is for one viewer only ("hit for miss").
+    NotStored {
+        why: NotStored,
+        until: Timestamp,
+    },
+}
+
+/// moka's weights are 32 bits; in units of 64 bytes they reach 256 GiB an entry.
+const UNIT: u64 = 64;
+/// moka's own cost per entry, about.
+const OVERHEAD: u64 = 192;
+
+#[derive(Debug)]
+pub struct Memory {
+    entries: Cache<Key, Entry>,
+    max_bytes: u64,
+}
+
+impl Memory {
+    /// Keeps at most `max_bytes`, and calls `evicted` with the cause when something leaves.
+    #[must_use]
+    pub fn new(max_bytes: u64, evicted: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
+        let entries = Cache::builder()
+            .max_capacity(max_bytes / UNIT)
+            .weigher(|key: &Key, entry: &Entry| weigh(key, entry))
+            .eviction_listener(move |_, _, cause| evicted(label(cause)))
+            .build();
+        Self { entries, max_bytes }
+    }
+
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Entry> {
+        self.entries.get(key)
+    }
+
+    pub fn insert(&self, key: Key, entry: Entry) {
+        self.entries.insert(key, entry);
+    }
+
+    pub fn remove(&self, key: &str) {
+        self.entries.invalidate(key);
+    }
+
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.entries.run_pending_tasks();
+        Stats {
+            entries: self.entries.entry_count(),
+            bytes: self.entries.weighted_size() * UNIT,
+            max_bytes: self.max_bytes,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    pub entries: u64,
+    pub bytes: u64,
+    pub max_bytes: u64,
+}
+
+fn weigh(key: &Key, entry: &Entry) -> u32 {
+    let bytes = key.len() as u64
+        + OVERHEAD
+        + match entry {
+            Entry::Object(object) => object.weight(),
+            Entry::Error { .. } | Entry::NotStored { .. } => size_of::<Entry>() as u64,
+        };
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+fn label(cause: RemovalCause) -> &'static str {
+    match cause {
+        RemovalCause::Expired => "expired",
+        RemovalCause::Explicit => "explicit",
+        RemovalCause::Replaced => "replaced",
+        RemovalCause::Size => "size",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+    use crate::cache::object::Head;
+    use crate::policy::freshness::Lifetime;
+
+    fn object(size: usize) -> Entry {
+        let head = Head::new(StatusCode::OK, &HeaderMap::new());
+        let body = vec![Bytes::from(vec![0; size])].into();
+        Entry::Object(Arc::new(Object::new(head, Lifetime::default(), Timestamp::default(), body)))
+    }
+
+    #[test]
+    fn memory_is_bounded_by_real_bytes() {
+        let memory = Memory::new(1 << 20, |_| ());
+        for i in 0..100 {
+            memory.insert(Key::from(format!("k{i}")), object(64 << 10));
+        }
+        let stats = memory.stats();
+        assert!(stats.bytes <= 1 << 20, "{stats:?}");
+        assert!(
+            (8..=15).contains(&stats.entries),
+            "{stats:?}: 64 KiB each and their bookkeeping fit 15 times"
+        );
+    }
+
+    #[test]
+    fn the_weight_counts_body_head_and_key() {
+        let small = u64::from(weigh(&Key::from("k"), &object(0))) * UNIT;
+        let large = u64::from(weigh(&Key::from("k".repeat(6400)), &object(64 << 10))) * UNIT;
+        assert!(small >= 192, "{small}");
+        assert!(large - small > (64 << 10) + 6399 - UNIT, "{small} {large}");
+    }
+}

@@ -1,0 +1,199 @@
+//! What is kept of a response: a head that can be sent again, and a body in few large pieces.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::clock::Timestamp;
+use crate::policy::freshness::Lifetime;
+use crate::semantics::conditional::Validators;
+use crate::semantics::date;
+
+/// Status and headers, as the viewer gets them before the edge adds its own.
+#[derive(Debug, Clone)]
+pub struct Head {
+    pub status: StatusCode,
+    headers: Box<[(HeaderName, HeaderValue)]>,
+    last_modified: Option<Timestamp>,
+}
+
+impl Head {
+    /// Copies `headers` into one allocation: values that come from a connection are slices of its read buffer, and
+    /// would keep that alive for as long as the object lives.
+    #[must_use]
+    pub fn new(status: StatusCode, headers: &HeaderMap) -> Self {
+        let mut text = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+        for value in headers.values() {
+            text.extend_from_slice(value.as_bytes());
+        }
+        let mut text = text.freeze();
+        let headers: Box<[_]> = headers
+            .iter()
+            .map(|(name, value)| {
+                let copy = HeaderValue::from_maybe_shared(text.split_to(value.len()))
+                    .expect("the bytes of a header value are a header value");
+                (name.clone(), copy)
+            })
+            .collect();
+        let last_modified = find(&headers, &LAST_MODIFIED).and_then(date::parse);
+        Self { status, headers, last_modified }
+    }
+
+    /// The same head with the fields of a 304 in place of its own (RFC 9111 §3.2), except those that describe the
+    /// body, which has not been sent again.
+    #[must_use]
+    pub fn updated(&self, fields: &HeaderMap) -> Self {
+        let mut headers = self.to_map();
+        for name in fields.keys().filter(|name| !describes_body(name)) {
+            headers.remove(name);
+            for value in fields.get_all(name) {
+                headers.append(name, value.clone());
+            }
+        }
+        Self::new(self.status, &headers)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.headers.iter().map(|(name, value)| (name, value))
+    }
+
+    #[must_use]
+    pub fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        find(&self.headers, name)
+    }
+
+    #[must_use]
+    pub fn validators(&self) -> Validators<'_> {
+        Validators {
+            etag: self.get(&ETAG).and_then(|etag| etag.to_str().ok()),
+            last_modified: self.last_modified,
+        }
+    }
+
+    #[must_use]
+    pub fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.headers.len() + 8);
+        for (name, value) in self.iter() {
+            map.append(name, value.clone());
+        }
+        map
+    }
+
+    /// Bytes in memory.
+    fn weight(&self) -> u64 {
+        let text: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        (text + size_of_val(&*self.headers)) as u64
+    }
+}
+
+fn find<'a>(headers: &'a [(HeaderName, HeaderValue)], name: &HeaderName) -> Option<&'a HeaderValue> {
+    headers.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value)
+}
+
+fn describes_body(name: &HeaderName) -> bool {
+    const NAMES: [&str; 5] =
+        ["content-length", "content-encoding", "content-range", "content-type", "transfer-encoding"];
+    NAMES.contains(&name.as_str())
+}
+
+/// A whole response: all of its bytes are here, and there are as many as its origin said.
+#[derive(Debug, Clone)]
+pub struct Object {
+    pub head: Head,
+    pub lifetime: Lifetime,
+    /// When the head had arrived, or had last been confirmed.
+    pub stored_at: Timestamp,
+    /// The origin failed when asked about it: until then it is served as it is (behaviour §5.3).
+    pub served_stale_until: Option<Timestamp>,
+    body: Box<[Bytes]>,
+    length: u64,
+}
+
+impl Object {
+    #[must_use]
+    pub fn new(head: Head, lifetime: Lifetime, stored_at: Timestamp, body: Box<[Bytes]>) -> Self {
+        let length = body.iter().map(|piece| piece.len() as u64).sum();
+        Self { head, lifetime, stored_at, served_stale_until: None, body, length }
+    }
+
+    /// After a 304: the same body, fresh again (behaviour §5.4).
+    #[must_use]
+    pub fn confirmed(&self, fields: &HeaderMap, lifetime: Lifetime, at: Timestamp) -> Self {
+        Self {
+            head: self.head.updated(fields),
+            lifetime,
+            stored_at: at,
+            served_stale_until: None,
+            body: self.body.clone(),
+            length: self.length,
+        }
+    }
+
+    /// After a failure of the origin: as old as it was, but not asked about again before `until`.
+    #[must_use]
+    pub fn stale_until(&self, until: Timestamp) -> Self {
+        Self { served_stale_until: Some(until), ..self.clone() }
+    }
+
+    /// Bytes of the body.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The body in order.
+    #[must_use]
+    pub fn pieces(&self) -> &[Bytes] {
+        &self.body
+    }
+
+    /// Seconds since the origin made or confirmed it (RFC 9111 §4.2.3).
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> std::time::Duration {
+        self.lifetime.initial_age.saturating_add(now.since(self.stored_at))
+    }
+
+    /// Bytes in memory, body, head and bookkeeping.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        self.length + self.head.weight() + (size_of::<Self>() + size_of_val(&*self.body)) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn a_304_updates_fields_but_not_those_of_the_body() {
+        let head =
+            Head::new(StatusCode::OK, &map(&[("etag", "\"1\""), ("content-length", "5"), ("x-a", "old")]));
+        let updated =
+            head.updated(&map(&[("x-a", "new"), ("content-length", "0"), ("cache-control", "max-age=5")]));
+        let get = |name| updated.get(&HeaderName::from_static(name)).and_then(|v| v.to_str().ok());
+        assert_eq!(get("x-a"), Some("new"));
+        assert_eq!(get("content-length"), Some("5"));
+        assert_eq!(get("cache-control"), Some("max-age=5"));
+        assert_eq!(get("etag"), Some("\"1\""));
+    }
+
+    #[test]
+    fn values_do_not_keep_the_read_buffer_alive() {
+        let buffer = Bytes::from(vec![b'v'; 8192]);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-a", HeaderValue::from_maybe_shared(buffer.slice(..3)).unwrap());
+        let head = Head::new(StatusCode::OK, &headers);
+        drop(headers);
+        assert_eq!(head.get(&HeaderName::from_static("x-a")).unwrap(), "vvv");
+        assert!(buffer.is_unique(), "the head still refers to the buffer");
+    }
+}
