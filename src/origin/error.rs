@@ -1,0 +1,156 @@
+//! What can go wrong between the edge and an origin: what, whose fault, which status, may it be retried.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode};
+
+use super::s3_error::Cause;
+use crate::observe::record::DetailedResult;
+
+/// No usable answer came from the origin. Cheap to clone: all waiting viewers are told the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OriginError {
+    #[error("the origin's name does not resolve")]
+    Dns,
+    #[error("connection refused")]
+    ConnectRefused,
+    #[error("no connection in time")]
+    ConnectTimeout,
+    #[error("TLS handshake failed")]
+    Tls,
+    /// Before the first byte of an answer.
+    #[error("connection lost before an answer")]
+    ConnectionLost,
+    #[error("no answer in time")]
+    ReadTimeout,
+    /// The head, or a frame, is not what HTTP or the request allows.
+    #[error("invalid answer: {0}")]
+    InvalidResponse(&'static str),
+    /// `Content-Range` is not the range that was asked for.
+    #[error("wrong range in the answer")]
+    WrongRange,
+    /// The body ended before its length; whatever was received is not the object.
+    #[error("body cut short")]
+    BodyCutShort,
+    /// A pause longer than the read timeout in mid-body.
+    #[error("body stalled")]
+    BodyStalled,
+    /// There is nothing to sign with.
+    #[error("no usable credentials")]
+    NoCredentials,
+    #[error("the request cannot be signed")]
+    Unsignable,
+    /// The origin answered with an error status; `code` is the word of its error body, `fields` are those of its
+    /// head that say how long this answer holds.
+    #[error("refused with {status} {}", code.as_deref().unwrap_or("-"))]
+    Refused { status: u16, cause: Cause, code: Option<Arc<str>>, fields: Arc<HeaderMap> },
+    /// The task that was fetching ended without a result.
+    #[error("fetch abandoned")]
+    Abandoned,
+}
+
+impl OriginError {
+    /// What the viewer gets (behaviour §8.4).
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::ConnectTimeout | Self::ReadTimeout | Self::BodyStalled => StatusCode::GATEWAY_TIMEOUT,
+            Self::Refused { status, cause, .. } => super::s3_error::viewer_status(*status, *cause),
+            Self::Dns
+            | Self::ConnectRefused
+            | Self::Tls
+            | Self::ConnectionLost
+            | Self::InvalidResponse(_)
+            | Self::WrongRange
+            | Self::BodyCutShort
+            | Self::NoCredentials
+            | Self::Unsignable
+            | Self::Abandoned => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The access log's word (behaviour §12.8).
+    #[must_use]
+    pub fn detailed(&self) -> DetailedResult {
+        match self {
+            Self::Dns => DetailedResult::OriginDnsError,
+            Self::ConnectRefused | Self::ConnectTimeout | Self::Tls => DetailedResult::OriginConnectError,
+            Self::ReadTimeout => DetailedResult::OriginCommError,
+            Self::ConnectionLost | Self::BodyCutShort | Self::BodyStalled => DetailedResult::OriginReadError,
+            Self::InvalidResponse(_) => DetailedResult::OriginInvalidResponseError,
+            Self::WrongRange => DetailedResult::OriginContentRangeLengthError,
+            Self::NoCredentials | Self::Unsignable | Self::Refused { .. } => DetailedResult::OriginError,
+            Self::Abandoned => DetailedResult::AbortedOrigin,
+        }
+    }
+
+    /// The label of `edgeseal_origin_errors_total{reason}`.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Tls => "tls",
+            Self::ConnectionLost => "connection_lost",
+            Self::ReadTimeout => "read_timeout",
+            Self::InvalidResponse(_) => "invalid_response",
+            Self::WrongRange => "wrong_range",
+            Self::BodyCutShort => "body_cut_short",
+            Self::BodyStalled => "body_stalled",
+            Self::NoCredentials => "no_credentials",
+            Self::Unsignable => "unsignable",
+            Self::Refused { .. } => "refused",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// One sentence for the viewer's page.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Dns => "We can't resolve the origin's name.",
+            Self::ConnectRefused | Self::ConnectTimeout | Self::Tls => "We can't connect to the origin.",
+            Self::ReadTimeout | Self::BodyStalled => "The origin did not answer in time.",
+            Self::NoCredentials | Self::Unsignable => {
+                "The edge is not able to sign its request to the origin."
+            }
+            Self::Refused { .. } => "The origin refused the request.",
+            Self::ConnectionLost
+            | Self::InvalidResponse(_)
+            | Self::WrongRange
+            | Self::BodyCutShort
+            | Self::Abandoned => "The origin's answer could not be used.",
+        }
+    }
+
+    /// The origin's own word for its refusal.
+    #[must_use]
+    pub fn code(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Refused { code, .. } => code.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// `Cache-Control`, `Expires` and `Retry-After` of the refusal.
+    #[must_use]
+    pub fn fields(&self) -> Option<&HeaderMap> {
+        match self {
+            Self::Refused { fields, .. } => Some(fields),
+            _ => None,
+        }
+    }
+
+    /// The origin was asked, so the answer may be remembered; not so when the edge could not even ask.
+    #[must_use]
+    pub fn came_from_origin(&self) -> bool {
+        !matches!(self, Self::NoCredentials | Self::Unsignable | Self::Abandoned)
+    }
+
+    /// An expired object may stand in: no answer, or one of 5xx (behaviour §5.3). A 4xx is the answer.
+    #[must_use]
+    pub fn allows_stale(&self) -> bool {
+        self.status().is_server_error()
+    }
+}

@@ -1,0 +1,169 @@
+//! Connections to one origin host: HTTP/1.1, kept alive for as long as S3 keeps them (s3 §2.15).
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::error::OriginError;
+use crate::config::Endpoint;
+
+/// S3 closes idle connections after 5–20 s; one second less than the least of it (s3 §2.15).
+const IDLE: Duration = Duration::from_secs(4);
+/// Idle connections kept per host.
+const MAX_IDLE: usize = 256;
+/// An origin's response head may be this large (behaviour §2.4); hyper needs room for the start of the body, too.
+const MAX_HEAD: usize = 64 << 10;
+
+/// Idle connections to one host, and how to make new ones.
+pub struct Pool {
+    host: Arc<str>,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    sender: SendRequest<Empty<Bytes>>,
+    since: Instant,
+}
+
+/// A connection that is ours until its answer has been read to the end.
+pub struct Lease {
+    pub sender: SendRequest<Empty<Bytes>>,
+    /// It had carried a request before: it may have been closed in the meantime.
+    pub reused: bool,
+    pool: Arc<Pool>,
+}
+
+impl Pool {
+    /// A pool for `endpoint`. With TLS, `tls` verifies the server; it must not offer h2 (s3 §2.15).
+    ///
+    /// # Errors
+    /// [`OriginError::Tls`] when the host is no name that a certificate could be verified for.
+    pub fn new(endpoint: &Endpoint, tls: &Arc<ClientConfig>) -> Result<Arc<Self>, OriginError> {
+        let host = endpoint.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let tls = if endpoint.tls {
+            let name = ServerName::try_from(host.clone()).map_err(|_| OriginError::Tls)?;
+            Some((TlsConnector::from(Arc::clone(tls)), name))
+        } else {
+            None
+        };
+        Ok(Arc::new(Self { host: host.into(), port: endpoint.connect_port(), tls, idle: Mutex::default() }))
+    }
+
+    /// An idle connection that still seems open.
+    #[must_use]
+    pub fn idle(self: &Arc<Self>) -> Option<Lease> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(Idle { sender, since }) = idle.pop() {
+            if since.elapsed() > IDLE {
+                // The last one in is the youngest: the others are older still.
+                idle.clear();
+                return None;
+            }
+            if sender.is_ready() {
+                return Some(Lease { sender, reused: true, pool: Arc::clone(self) });
+            }
+        }
+        None
+    }
+
+    /// A new connection, within `timeout`: name, TCP and TLS together (behaviour §8.7).
+    ///
+    /// # Errors
+    /// [`OriginError::Dns`], [`OriginError::ConnectRefused`], [`OriginError::ConnectTimeout`] or
+    /// [`OriginError::Tls`].
+    pub async fn connect(self: &Arc<Self>, timeout: Duration) -> Result<Lease, OriginError> {
+        match tokio::time::timeout(timeout, self.dial()).await {
+            Ok(sender) => Ok(Lease { sender: sender?, reused: false, pool: Arc::clone(self) }),
+            Err(_) => Err(OriginError::ConnectTimeout),
+        }
+    }
+
+    async fn dial(&self) -> Result<SendRequest<Empty<Bytes>>, OriginError> {
+        let mut addresses: Vec<_> =
+            tokio::net::lookup_host((&*self.host, self.port)).await.map_err(|_| OriginError::Dns)?.collect();
+        // S3 rotates a large set of addresses: spread over them (s3 §2.15).
+        fastrand::shuffle(&mut addresses);
+        let stream = connect_any(&addresses).await?;
+        // Small requests must not wait for the acknowledgement of the last; without it they are merely slower.
+        let _ = stream.set_nodelay(true);
+        match &self.tls {
+            None => handshake(TokioIo::new(stream)).await,
+            Some((connector, name)) => {
+                let stream = connector.connect(name.clone(), stream).await.map_err(|error| {
+                    tracing::warn!(host = %self.host, %error, "TLS handshake with the origin failed");
+                    OriginError::Tls
+                })?;
+                handshake(TokioIo::new(stream)).await
+            }
+        }
+    }
+
+    fn give_back(&self, sender: SendRequest<Empty<Bytes>>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MAX_IDLE && !sender.is_closed() {
+            idle.push(Idle { sender, since: Instant::now() });
+        }
+    }
+}
+
+impl Lease {
+    /// The answer has been read to its end: others may use the connection.
+    pub fn give_back(self) {
+        self.pool.give_back(self.sender);
+    }
+}
+
+async fn connect_any(addresses: &[std::net::SocketAddr]) -> Result<TcpStream, OriginError> {
+    let mut last = OriginError::Dns; // a name without addresses
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => last = OriginError::ConnectTimeout,
+            Err(_) => last = OriginError::ConnectRefused,
+        }
+    }
+    Err(last)
+}
+
+async fn handshake<T>(io: TokioIo<T>) -> Result<SendRequest<Empty<Bytes>>, OriginError>
+where
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(io)
+        .await
+        .map_err(|_| OriginError::ConnectionLost)?;
+    tokio::spawn(async move {
+        // Its end and its errors show at the sender or in the body.
+        let _ = connection.await;
+    });
+    Ok(sender)
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("pool", &self.pool)
+            .field("reused", &self.reused)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+//! An origin's answer: checked against what was asked, and stripped of what is none of the viewer's business.
+
+use http::header::{CACHE_CONTROL, EXPIRES, RANGE, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_RANGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
+};
+use http::{HeaderMap, Method, StatusCode};
+
+use super::body::OriginBody;
+use super::error::OriginError;
+use super::request::Ask;
+use crate::clock::Timestamp;
+use crate::semantics::hop;
+use crate::semantics::range::{self, Spec};
+
+/// An answer that is not an error: 2xx, or the 304 that was asked for.
+#[derive(Debug)]
+pub struct OriginResponse {
+    pub status: StatusCode,
+    /// As the viewer may see them.
+    pub headers: HeaderMap,
+    /// Bytes of the body, if announced.
+    pub length: Option<u64>,
+    /// The body's end is marked, by its length or by chunks.
+    pub framed: bool,
+    pub received_at: Timestamp,
+    pub body: OriginBody,
+}
+
+/// Is this head an answer to that question (RFC 9110 §15.3.7, §15.4.5)?
+///
+/// # Errors
+/// What a truthful origin does not send.
+pub fn check(ask: &Ask, status: StatusCode, headers: &HeaderMap) -> Result<(), OriginError> {
+    let asked = ask.headers.get(RANGE).and_then(range::parse);
+    match status {
+        StatusCode::PARTIAL_CONTENT => match asked {
+            None => Err(OriginError::InvalidResponse("206 without a range request")),
+            Some(spec) => check_range(spec, headers),
+        },
+        StatusCode::NOT_MODIFIED if !is_conditional(&ask.headers) => {
+            Err(OriginError::InvalidResponse("304 without a condition"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_range(asked: Spec, headers: &HeaderMap) -> Result<(), OriginError> {
+    let (first, last, total) =
+        headers.get(CONTENT_RANGE).and_then(range::parse_content_range).ok_or(OriginError::WrongRange)?;
+    let length_agrees = content_length(headers).is_none_or(|length| length == last - first + 1);
+    let begins_right = match asked {
+        Spec::From(from) | Spec::FromTo(from, _) => first == from,
+        Spec::Suffix(n) => total.is_none_or(|total| last + 1 == total && last - first < n),
+    };
+    let ends_right = match asked {
+        Spec::FromTo(_, to) => last <= to,
+        Spec::From(_) | Spec::Suffix(_) => true,
+    };
+    if length_agrees && begins_right && ends_right { Ok(()) } else { Err(OriginError::WrongRange) }
+}
+
+fn is_conditional(headers: &HeaderMap) -> bool {
+    [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE]
+        .iter()
+        .any(|name| headers.contains_key(name))
+}
+
+/// `Content-Length`, if it is one number. hyper has already refused several that differ.
+#[must_use]
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Can the end of the body be told from a lost connection? A HEAD's or a 304's always can: there is none.
+#[must_use]
+pub fn is_framed(method: &Method, status: StatusCode, headers: &HeaderMap) -> bool {
+    method == Method::HEAD
+        || status == StatusCode::NOT_MODIFIED
+        || status == StatusCode::NO_CONTENT
+        || headers.contains_key(CONTENT_LENGTH)
+        || headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// The fields that say how long a refusal holds (behaviour §8.1).
+#[must_use]
+pub fn lasting(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for name in [CACHE_CONTROL, EXPIRES, RETRY_AFTER] {
+        for value in headers.get_all(&name) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept
+}
+
+/// Removes what must not travel: hop-by-hop fields, cookies (none are ever forwarded, so none are for this viewer:
+/// behaviour §5.6), and S3's own fields, which name keys, accounts and versions (s3 §2.2). User metadata stays.
+pub fn sanitize(headers: &mut HeaderMap) {
+    hop::strip(headers);
+    headers.remove(SET_COOKIE);
+    headers.remove(CONTENT_LENGTH); // said anew for what is sent
+    let own: Vec<_> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("x-amz-") && !name.as_str().starts_with("x-amz-meta-"))
+        .cloned()
+        .collect();
+    for name in own {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    fn ask(fields: &[(&'static str, &'static str)]) -> Ask {
+        Ask { headers: map(fields), ..Ask::get("/a".into()) }
+    }
+
+    #[test]
+    fn only_an_answer_to_the_question_is_an_answer() {
+        type Fields = &'static [(&'static str, &'static str)];
+        let invalid = |why| Err(OriginError::InvalidResponse(why));
+        let table: &[(Fields, u16, Fields, Result<(), OriginError>)] = &[
+            (&[], 200, &[], Ok(())),
+            (&[], 206, &[("content-range", "bytes 0-1/5")], invalid("206 without a range request")),
+            (&[("range", "bytes=0-1")], 200, &[], Ok(())), // the whole instead (behaviour §6)
+            (&[("range", "bytes=0-1")], 206, &[("content-range", "bytes 0-1/5")], Ok(())),
+            (&[("range", "bytes=0-9")], 206, &[("content-range", "bytes 0-4/5")], Ok(())),
+            (&[("range", "bytes=0-1")], 206, &[], Err(OriginError::WrongRange)),
+            (
+                &[("range", "bytes=0-1")],
+                206,
+                &[("content-range", "bytes 1-2/5")],
+                Err(OriginError::WrongRange),
+            ),
+            (
+                &[("range", "bytes=0-1")],
+                206,
+                &[("content-range", "bytes 0-2/5")],
+                Err(OriginError::WrongRange),
+            ),
+            (
+                &[("range", "bytes=0-1")],
+                206,
+                &[("content-range", "bytes 0-1/5"), ("content-length", "3")],
+                Err(OriginError::WrongRange),
+            ),
+            (&[("range", "bytes=-2")], 206, &[("content-range", "bytes 3-4/5")], Ok(())),
+            (
+                &[("range", "bytes=-2")],
+                206,
+                &[("content-range", "bytes 2-3/5")],
+                Err(OriginError::WrongRange),
+            ),
+            (&[], 304, &[], invalid("304 without a condition")),
+            (&[("if-none-match", "\"1\"")], 304, &[], Ok(())),
+        ];
+        for (asked, status, answered, expected) in table {
+            let status = StatusCode::from_u16(*status).unwrap();
+            assert_eq!(
+                check(&ask(asked), status, &map(answered)),
+                *expected,
+                "{asked:?} {status} {answered:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn s3s_own_fields_do_not_reach_the_viewer() {
+        let mut headers = map(&[
+            ("x-amz-server-side-encryption-aws-kms-key-id", "arn:aws:kms:eu-west-1:111122223333:key/1"),
+            ("x-amz-request-id", "R"),
+            ("x-amz-id-2", "I"),
+            ("x-amz-version-id", "V"),
+            ("x-amz-meta-owner", "me"),
+            ("set-cookie", "a=b"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("content-length", "5"),
+            ("etag", "\"1\""),
+        ]);
+        sanitize(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["etag", "x-amz-meta-owner"]);
+    }
+}
