@@ -1,0 +1,300 @@
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderValue, Method, Version};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::observe::record::{DetailedResult, ResultType, TlsFacts};
+
+fn record() -> Record {
+    Record {
+        started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_000_000_250),
+        time_taken: Duration::from_micros(1_250_600),
+        time_to_first_byte: Duration::from_micros(400),
+        viewer: SocketAddr::from(([192, 0, 2, 7], 50123)),
+        distribution: Some("E2EXAMPLE".into()),
+        request_id: "SOX4xwn4XV6Q4rgb7XiVGOHms_BGlTAC4KyHmureZmBNrjGdRLiNIQ==".into(),
+        method: Method::GET,
+        version: Version::HTTP_2,
+        host_header: "www.example.com".into(),
+        uri_stem: "/a%20b/\u{e9}'.png".into(),
+        uri_query: Some("v=1&w".into()),
+        referer: Some(HeaderValue::from_static("https://www.example.com/")),
+        user_agent: Some(HeaderValue::from_static("Mozilla/5.0 (X11; \"x\") [y]")),
+        x_forwarded_for: None,
+        tls: Some(TlsFacts { protocol: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256" }),
+        status: 206,
+        result: ResultType::Hit,
+        response_result: ResultType::Hit,
+        detailed: DetailedResult::Same,
+        origin_code: None,
+        bytes_from_viewer: 150,
+        bytes_to_viewer: 1300,
+        content_type: Some(HeaderValue::from_static("image/png")),
+        content_length: Some(1000),
+        range: Some((0, 999)),
+    }
+}
+
+fn parsed(record: &Record) -> Value {
+    serde_json::from_str(&json_line(record, "EDG1-C1")).unwrap()
+}
+
+/// behaviour §12.8: names, order, `-`, encoding; §12.9: values are strings.
+#[test]
+fn a_line_looks_like_cloudfronts() {
+    let expected = concat!(
+        r#"{"date":"2025-11-24","time":"16:00:01","x-edge-location":"EDG1-C1","sc-bytes":"1300","#,
+        r#""c-ip":"192.0.2.7","cs-method":"GET","cs(Host)":"E2EXAMPLE","#,
+        r#""cs-uri-stem":"/a%2520b/%C3%A9%27.png","sc-status":"206","#,
+        r#""cs(Referer)":"https://www.example.com/","#,
+        r#""cs(User-Agent)":"Mozilla/5.0%20(X11;%20%22x%22)%20%5By%5D","cs-uri-query":"v=1&w","#,
+        r#""cs(Cookie)":"-","x-edge-result-type":"Hit","#,
+        r#""x-edge-request-id":"SOX4xwn4XV6Q4rgb7XiVGOHms_BGlTAC4KyHmureZmBNrjGdRLiNIQ==","#,
+        r#""x-host-header":"www.example.com","cs-protocol":"https","cs-bytes":"150","time-taken":"1.251","#,
+        r#""x-forwarded-for":"-","ssl-protocol":"TLSv1.3","ssl-cipher":"TLS_AES_128_GCM_SHA256","#,
+        r#""x-edge-response-result-type":"Hit","cs-protocol-version":"HTTP/2.0","fle-status":"-","#,
+        r#""fle-encrypted-fields":"-","c-port":"50123","time-to-first-byte":"0.000","#,
+        r#""x-edge-detailed-result-type":"Hit","sc-content-type":"image/png","sc-content-len":"1000","#,
+        r#""sc-range-start":"0","sc-range-end":"999","timestamp(ms)":"1764000001500","#,
+        r#""x-edgeseal-origin-code":"-"}"#,
+    );
+    assert_eq!(json_line(&record(), "EDG1-C1"), expected);
+}
+
+#[test]
+fn what_is_missing_is_a_dash() {
+    let bare = Record {
+        viewer: "[::ffff:192.0.2.7]:1".parse().unwrap(),
+        distribution: None,
+        host_header: String::new(),
+        uri_query: Some(String::new()),
+        referer: None,
+        user_agent: None,
+        tls: None,
+        status: 0,
+        result: ResultType::Error,
+        detailed: DetailedResult::ClientHungUpRequest,
+        origin_code: Some("KMS.DisabledException".into()),
+        content_type: None,
+        content_length: None,
+        range: None,
+        ..record()
+    };
+    let line = parsed(&bare);
+    for (field, value) in [
+        ("c-ip", "192.0.2.7"),
+        ("cs(Host)", "-"),
+        ("sc-status", "000"),
+        ("cs(Referer)", "-"),
+        ("cs(User-Agent)", "-"),
+        ("cs-uri-query", "-"),
+        ("x-host-header", "-"),
+        ("cs-protocol", "http"),
+        ("ssl-protocol", "-"),
+        ("ssl-cipher", "-"),
+        ("x-edge-result-type", "Error"),
+        ("x-edge-response-result-type", "Hit"),
+        ("x-edge-detailed-result-type", "ClientHungUpRequest"),
+        ("sc-content-type", "-"),
+        ("sc-content-len", "-"),
+        ("sc-range-start", "-"),
+        ("sc-range-end", "-"),
+        ("x-edgeseal-origin-code", "KMS.DisabledException"),
+    ] {
+        assert_eq!(line[field], value, "{field}");
+    }
+}
+
+/// behaviour §11.2, s3 §1.10: these grant access to whoever has them.
+#[test]
+fn signatures_are_not_logged() {
+    for (query, logged) in [
+        ("Expires=1&Signature=SECRET&Key-Pair-Id=K1", "Expires=1&Signature=REDACTED&Key-Pair-Id=K1"),
+        ("Policy=SECRET=SECRET&Signature=", "Policy=REDACTED&Signature=REDACTED"),
+        ("X-Amz-Signature=SECRET", "X-Amz-Signature=REDACTED"),
+        ("X-Amz-Security-Token=SECRET&a=b", "X-Amz-Security-Token=REDACTED&a=b"),
+        ("X-Amz-Credential=SECRET", "X-Amz-Credential=REDACTED"),
+        ("%53ignature=SECRET&signature=SECRET", "%2553ignature=REDACTED&signature=REDACTED"),
+        ("Signatures=kept&Signature", "Signatures=kept&Signature"),
+        ("&&=&", "&&=&"),
+    ] {
+        let referer = format!("https://www.example.com/page?{query}");
+        let record = Record {
+            uri_query: Some(query.into()),
+            referer: Some(HeaderValue::from_str(&referer).unwrap()),
+            ..record()
+        };
+        let line = parsed(&record);
+        assert_eq!(line["cs-uri-query"], logged);
+        assert_eq!(line["cs(Referer)"], format!("https://www.example.com/page?{logged}"));
+    }
+}
+
+#[test]
+fn seconds_have_three_decimals() {
+    for (micros, written) in [
+        (0, "0.000"),
+        (499, "0.000"),
+        (500, "0.001"),
+        (999_499, "0.999"),
+        (999_500, "1.000"),
+        (61_000_000, "61.000"),
+    ] {
+        let record = Record { time_taken: Duration::from_micros(micros), ..record() };
+        assert_eq!(parsed(&record)["time-taken"], written);
+    }
+}
+
+#[test]
+fn times_out_of_range_are_written_somehow() {
+    let before = Record { started: SystemTime::UNIX_EPOCH - Duration::from_secs(9), ..record() };
+    assert_eq!(parsed(&before)["date"], "1970-01-01");
+    let forever = Record { time_taken: Duration::MAX, ..record() };
+    assert_eq!(parsed(&forever)["date"], "1970-01-01");
+}
+
+fn header() -> impl Strategy<Value = Option<HeaderValue>> {
+    proptest::option::of(any::<Vec<u8>>().prop_map(|bytes| {
+        let visible: Vec<u8> = bytes.into_iter().filter(|b| *b == b'\t' || (*b >= 32 && *b != 127)).collect();
+        HeaderValue::from_bytes(&visible).unwrap()
+    }))
+}
+
+proptest! {
+    /// Whatever the viewer sends: one line, one object, all fields, all strings, only ASCII.
+    #[test]
+    fn a_line_is_json_whatever_the_viewer_sends(
+        stem in any::<String>(),
+        query in proptest::option::of(any::<String>()),
+        host in any::<String>(),
+        (referer, agent, forwarded, content) in (header(), header(), header(), header()),
+    ) {
+        let record = Record {
+            uri_stem: stem,
+            uri_query: query,
+            host_header: host,
+            referer,
+            user_agent: agent,
+            x_forwarded_for: forwarded,
+            content_type: content,
+            method: Method::from_bytes(b"A'%^|~`").unwrap(),
+            ..record()
+        };
+        let line = json_line(&record, "EDG1\"-C1\n");
+        prop_assert!(line.bytes().all(|b| (b'!'..=b'~').contains(&b)), "{line}");
+        let value: Value = serde_json::from_str(&line).unwrap();
+        let fields = value.as_object().unwrap();
+        prop_assert_eq!(fields.len(), 35);
+        prop_assert!(fields.values().all(|v| v.as_str().is_some_and(|v| !v.is_empty())));
+    }
+}
+
+/// Stands for a pipe that nobody reads: every write waits until `open` is dropped.
+struct Stuck {
+    open: mpsc::Receiver<()>,
+    entered: mpsc::Sender<()>,
+    written: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.entered.send(());
+        let _ = self.open.recv();
+        self.written.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn log_to(out: impl Write + Send + 'static) -> AccessLog {
+    AccessLog { pop: "EDG1-C1".into(), queue: Some(Queue::start(out).unwrap()) }
+}
+
+#[test]
+fn a_stuck_reader_holds_up_no_request_and_loses_no_accepted_line() {
+    let ((open_now, open), (entered, inside)) = (channel(), channel());
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::new(log_to(Stuck { open, entered, written: Arc::clone(&written) }));
+    log.write(&record());
+    inside.recv().unwrap();
+    // The writer holds the first line and will take no other: the queue's bound is exact.
+    let (done, all_written) = channel();
+    let requests = thread::spawn({
+        let log = Arc::clone(&log);
+        move || {
+            (0..QUEUE_LINES + 5).for_each(|_| log.write(&record()));
+            done.send(()).unwrap();
+        }
+    });
+    all_written.recv_timeout(Duration::from_secs(60)).expect("write() does not wait for the writer");
+    requests.join().unwrap();
+    assert_eq!(log.dropped(), 5);
+    drop(open_now);
+    log.close();
+    let line = json_line(&record(), "EDG1-C1") + "\n";
+    let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+    assert_eq!(written.matches(&line).count(), 1 + QUEUE_LINES);
+    assert_eq!(written.len(), line.len() * (1 + QUEUE_LINES));
+    log.write(&record());
+    assert_eq!(log.dropped(), 6);
+}
+
+/// Viewers choose how long a line is, so lines alone bound nothing.
+#[test]
+fn queued_bytes_are_bounded() {
+    let ((open_now, open), (entered, inside)) = (channel(), channel());
+    let log = log_to(Stuck { open, entered, written: Arc::default() });
+    log.write(&record());
+    inside.recv().unwrap();
+    let long = Record { uri_stem: "x".repeat(QUEUE_BYTES / 4), ..record() };
+    (0..4).for_each(|_| log.write(&long));
+    assert_eq!(log.dropped(), 1);
+    drop(open_now);
+}
+
+#[test]
+fn lines_that_cannot_be_written_are_counted() {
+    struct Full;
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = log_to(Full);
+    (0..3).for_each(|_| log.write(&record()));
+    log.close();
+    assert_eq!(log.dropped(), 3);
+}
+
+#[test]
+fn a_file_is_appended_to_and_complete_when_the_log_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    for _ in 0..2 {
+        let log = AccessLog::open(&AccessLogTarget::File(path.clone()), "EDG1-C1".into()).unwrap();
+        log.write(&record());
+    }
+    let line = json_line(&record(), "EDG1-C1");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{line}\n{line}\n"));
+    assert!(AccessLog::open(&AccessLogTarget::File(folder.path().into()), "EDG1-C1".into()).is_err());
+}
+
+#[test]
+fn off_is_nothing() {
+    let log = AccessLog::open(&AccessLogTarget::Off, "EDG1-C1".into()).unwrap();
+    log.write(&record());
+    log.close();
+    assert!(log.queue.is_none());
+    assert_eq!(log.dropped(), 0);
+}

@@ -1,0 +1,144 @@
+//! What is known about one request when its last byte has left: the access log's and the metrics' only source.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderValue, Method, StatusCode, Version};
+
+/// CloudFront's result types, as `X-Cache`, `x-edge-result-type` and the `result` label say them
+/// (behaviour §8.5, §12.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResultType {
+    /// A fresh object from the cache, or one that another viewer's fetch was bringing.
+    Hit,
+    /// An expired object that the origin confirmed with 304, or that stood in for a failing origin.
+    RefreshHit,
+    Miss,
+    Redirect,
+    /// Any answer of 400 and above, whoever made it.
+    Error,
+}
+
+impl ResultType {
+    pub const ALL: [Self; 5] = [Self::Hit, Self::RefreshHit, Self::Miss, Self::Redirect, Self::Error];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "Hit",
+            Self::RefreshHit => "RefreshHit",
+            Self::Miss => "Miss",
+            Self::Redirect => "Redirect",
+            Self::Error => "Error",
+        }
+    }
+}
+
+/// `x-edge-detailed-result-type`: the result type, or what kind of error it was (behaviour §12.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DetailedResult {
+    /// Nothing more to say than the result type.
+    Same,
+    AbortedOrigin,
+    ClientCommError,
+    ClientHungUpRequest,
+    Error,
+    InvalidRequest,
+    InvalidRequestBlocked,
+    InvalidRequestHeader,
+    InvalidRequestMethod,
+    OriginCommError,
+    OriginConnectError,
+    OriginContentRangeLengthError,
+    OriginDnsError,
+    OriginError,
+    OriginHeaderTooBigError,
+    OriginInvalidResponseError,
+    OriginReadError,
+    OriginWriteError,
+}
+
+impl DetailedResult {
+    /// The log's word for it beside `result`.
+    #[must_use]
+    pub fn as_str(self, result: ResultType) -> &'static str {
+        match self {
+            Self::Same => result.as_str(),
+            Self::AbortedOrigin => "AbortedOrigin",
+            Self::ClientCommError => "ClientCommError",
+            Self::ClientHungUpRequest => "ClientHungUpRequest",
+            Self::Error => "Error",
+            Self::InvalidRequest => "InvalidRequest",
+            Self::InvalidRequestBlocked => "InvalidRequestBlocked",
+            Self::InvalidRequestHeader => "InvalidRequestHeader",
+            Self::InvalidRequestMethod => "InvalidRequestMethod",
+            Self::OriginCommError => "OriginCommError",
+            Self::OriginConnectError => "OriginConnectError",
+            Self::OriginContentRangeLengthError => "OriginContentRangeLengthError",
+            Self::OriginDnsError => "OriginDnsError",
+            Self::OriginError => "OriginError",
+            Self::OriginHeaderTooBigError => "OriginHeaderTooBigError",
+            Self::OriginInvalidResponseError => "OriginInvalidResponseError",
+            Self::OriginReadError => "OriginReadError",
+            Self::OriginWriteError => "OriginWriteError",
+        }
+    }
+}
+
+/// One request, finished. Byte counts include heads (behaviour §12.8 fields 4 and 18).
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// When its head had been read.
+    pub started: SystemTime,
+    /// From then until the last byte was handed to the transport.
+    pub time_taken: Duration,
+    /// From then until the first byte of the answer was.
+    pub time_to_first_byte: Duration,
+    pub viewer: SocketAddr,
+    /// `None`: the request named no distribution of ours.
+    pub distribution: Option<Arc<str>>,
+    pub request_id: String,
+    pub method: Method,
+    pub version: Version,
+    pub host_header: String,
+    /// Raw path, as the viewer sent it.
+    pub uri_stem: String,
+    pub uri_query: Option<String>,
+    pub referer: Option<HeaderValue>,
+    pub user_agent: Option<HeaderValue>,
+    pub x_forwarded_for: Option<HeaderValue>,
+    /// `None`: plain HTTP.
+    pub tls: Option<TlsFacts>,
+    /// 0: the viewer left before there was an answer (behaviour §12.8 field 9).
+    pub status: u16,
+    pub result: ResultType,
+    /// The classification just before responding; differs from `result` when the viewer left in mid-body.
+    pub response_result: ResultType,
+    pub detailed: DetailedResult,
+    /// The code in the origin's error body, when the origin refused.
+    pub origin_code: Option<Arc<str>>,
+    pub bytes_from_viewer: u64,
+    pub bytes_to_viewer: u64,
+    pub content_type: Option<HeaderValue>,
+    pub content_length: Option<u64>,
+    /// First and last byte position of a 206.
+    pub range: Option<(u64, u64)>,
+}
+
+/// What the handshake settled, in the log's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// `TLSv1.3`
+    pub protocol: &'static str,
+    /// `TLS_AES_128_GCM_SHA256`
+    pub cipher: &'static str,
+}
+
+impl Record {
+    /// The status as a `StatusCode`, unless there was none.
+    #[must_use]
+    pub fn status_code(&self) -> Option<StatusCode> {
+        StatusCode::from_u16(self.status).ok()
+    }
+}
