@@ -1,0 +1,149 @@
+//! Every reason for which the edge answers in its own name, and what it says: one table.
+
+use http::StatusCode;
+
+use crate::observe::record::DetailedResult;
+use crate::origin::error::OriginError;
+use crate::semantics::view::Unreadable;
+
+/// Why a request is answered by the edge itself, and not with an object or an origin's answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refusal {
+    /// Not a request that can be read in one way only (RFC 9112 §3.2, RFC 9113 §8.3; behaviour §2.5).
+    #[error("malformed request: {0}")]
+    Malformed(&'static str),
+    /// Over 8,192 bytes (behaviour §2.4).
+    #[error("URL too long")]
+    UrlTooLong,
+    /// Request line and header block over 32,768 bytes (behaviour §2.4).
+    #[error("request header block too large")]
+    HeadersTooLarge,
+    /// No distribution answers to this Host (behaviour §1.2).
+    #[error("no distribution for this Host")]
+    UnknownHost,
+    /// Plain HTTP where the behaviour says `https-only` (behaviour §2.1).
+    #[error("HTTPS is required")]
+    HttpsRequired,
+    /// Not among the behaviour's allowed methods (behaviour §2.2).
+    #[error("method not allowed by this distribution")]
+    MethodNotAllowed,
+    /// A GET or HEAD that brings a body (behaviour §2.2).
+    #[error("GET with a body")]
+    UnexpectedBody,
+    /// `/` without a default root object: a signed request for it would ask the bucket for a listing (s3 §2.1).
+    #[error("no object is named")]
+    NoObjectNamed,
+    /// `If-Match` or `If-Unmodified-Since` does not hold (RFC 9110 §13.2.2).
+    #[error("precondition failed")]
+    PreconditionFailed,
+    /// The object has `length` bytes, and none of them was asked for (behaviour §6).
+    #[error("range not satisfiable")]
+    RangeNotSatisfiable { length: u64 },
+    /// The origin did not give a usable answer.
+    #[error("origin: {0}")]
+    Origin(#[from] OriginError),
+}
+
+/// CloudFront's status for an oversized header block; not registered, hence not in [`StatusCode`].
+const HEADERS_TOO_LARGE: u16 = 494;
+
+impl Refusal {
+    /// The status the viewer gets (behaviour §8.4).
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::UrlTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadersTooLarge => {
+                StatusCode::from_u16(HEADERS_TOO_LARGE).unwrap_or(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+            }
+            Self::UnknownHost
+            | Self::HttpsRequired
+            | Self::MethodNotAllowed
+            | Self::UnexpectedBody
+            | Self::NoObjectNamed => StatusCode::FORBIDDEN,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Origin(error) => error.status(),
+        }
+    }
+
+    /// The access log's word (behaviour §12.8).
+    #[must_use]
+    pub fn detailed(&self) -> DetailedResult {
+        match self {
+            Self::Malformed(_) | Self::UrlTooLong | Self::UnexpectedBody | Self::NoObjectNamed => {
+                DetailedResult::InvalidRequest
+            }
+            Self::HeadersTooLarge => DetailedResult::InvalidRequestHeader,
+            Self::UnknownHost | Self::HttpsRequired => DetailedResult::InvalidRequestBlocked,
+            Self::MethodNotAllowed => DetailedResult::InvalidRequestMethod,
+            Self::PreconditionFailed | Self::RangeNotSatisfiable { .. } => DetailedResult::Error,
+            Self::Origin(error) => error.detailed(),
+        }
+    }
+
+    /// One sentence for the page; nothing about buckets, keys or accounts.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "Bad request.",
+            Self::UrlTooLong => "The URL is too long.",
+            Self::HeadersTooLarge => "The request headers are too large.",
+            Self::UnknownHost => "This host name is not served here.",
+            Self::HttpsRequired => "This content is served over HTTPS only.",
+            Self::MethodNotAllowed => "This method is not allowed for this content.",
+            Self::UnexpectedBody => "This request may not have a body.",
+            Self::NoObjectNamed => "Access denied.",
+            Self::PreconditionFailed => "The object is not the one that was asked for.",
+            Self::RangeNotSatisfiable { .. } => "The object has no such bytes.",
+            Self::Origin(error) => error.reason(),
+        }
+    }
+
+    /// The connection cannot be trusted to be in step any more, or its next request would be as large.
+    #[must_use]
+    pub fn closes_connection(&self) -> bool {
+        matches!(self, Self::Malformed(_) | Self::UrlTooLong | Self::HeadersTooLarge | Self::UnexpectedBody)
+    }
+}
+
+impl From<Unreadable> for Refusal {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Malformed(why) => Self::Malformed(why),
+            Unreadable::UrlTooLong => Self::UrlTooLong,
+            Unreadable::HeadersTooLarge => Self::HeadersTooLarge,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_the_status_of_the_behaviour_book() {
+        let table = [
+            (Refusal::Malformed("x"), 400, "InvalidRequest"), // behaviour §8.4
+            (Refusal::UrlTooLong, 414, "InvalidRequest"),     // behaviour §2.4
+            (Refusal::HeadersTooLarge, 494, "InvalidRequestHeader"), // behaviour §2.4
+            (Refusal::UnknownHost, 403, "InvalidRequestBlocked"), // behaviour §1.2
+            (Refusal::HttpsRequired, 403, "InvalidRequestBlocked"), // behaviour §2.1
+            (Refusal::MethodNotAllowed, 403, "InvalidRequestMethod"), // behaviour §2.2
+            (Refusal::UnexpectedBody, 403, "InvalidRequest"), // behaviour §2.2
+            (Refusal::NoObjectNamed, 403, "InvalidRequest"),  // s3 §2.1
+            (Refusal::PreconditionFailed, 412, "Error"),      // RFC 9110 §13.2.2
+            (Refusal::RangeNotSatisfiable { length: 1 }, 416, "Error"), // behaviour §8.4
+            (Refusal::Origin(OriginError::ReadTimeout), 504, "OriginCommError"), // behaviour §8.4
+        ];
+        for (refusal, status, detailed) in table {
+            assert_eq!(refusal.status().as_u16(), status, "{refusal}");
+            assert_eq!(
+                refusal.detailed().as_str(crate::observe::record::ResultType::Error),
+                detailed,
+                "{refusal}"
+            );
+        }
+    }
+}

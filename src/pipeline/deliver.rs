@@ -1,0 +1,187 @@
+//! From an object to a response: conditions, then ranges, then bytes (RFC 9110 §13.2.2, §14.2; behaviour §6).
+
+use std::sync::Arc;
+
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use super::Answer;
+use crate::body::Body;
+use crate::cache::inflight::Arriving;
+use crate::cache::object::{Head, Object};
+use crate::clock::Timestamp;
+use crate::error::Refusal;
+use crate::observe::record::ResultType;
+use crate::semantics::conditional::{self, Verdict};
+use crate::semantics::range::{self, Selection, Spec};
+use crate::semantics::view::View;
+
+/// How far ahead of what has arrived a range may begin and still wait for it.
+const WAIT_AHEAD: u64 = 8 << 20;
+
+/// A stored object.
+pub(super) fn stored(
+    view: &View<'_>,
+    object: &Arc<Object>,
+    now: Timestamp,
+    result: ResultType,
+) -> Result<Answer, Refusal> {
+    let part = match examine(view, &object.head, Some(object.len()))? {
+        Wanted::NotModified => return Ok(not_modified(&object.head, result, age(object, now, result))),
+        Wanted::Whole => None,
+        Wanted::Part { first, last } => Some((first, last)),
+    };
+    let (first, length) = part.map_or((0, object.len()), |(first, last)| (first, last - first + 1));
+    let body = if view.method == Method::HEAD { Body::Empty } else { Body::stored(object, first, length) };
+    let mut response = respond(&object.head, part, Some(object.len()), body);
+    if let Some(age) = age(object, now, result) {
+        response.headers_mut().insert(AGE, age);
+    }
+    Ok(Answer { response, result })
+}
+
+/// An object that is still arriving. `None`: this viewer is better off with a fetch of its own.
+pub(super) fn arriving(
+    view: &View<'_>,
+    arriving: &Arriving,
+    result: ResultType,
+) -> Result<Option<Answer>, Refusal> {
+    let length = arriving.body.length();
+    let part = match examine(view, &arriving.head, length)? {
+        Wanted::NotModified => return Ok(Some(not_modified(&arriving.head, result, None))),
+        Wanted::Whole => None,
+        Wanted::Part { first, .. } if first > arriving.body.arrived() + WAIT_AHEAD => return Ok(None),
+        Wanted::Part { first, last } => Some((first, last)),
+    };
+    let body = if view.method == Method::HEAD {
+        Body::Empty
+    } else {
+        match arriving.body.reader(part.map_or(0, |(first, _)| first), part.map(|(_, last)| last)) {
+            Some(reader) => Body::Arriving(reader),
+            None => return Ok(None),
+        }
+    };
+    let mut response = respond(&arriving.head, part, length, body);
+    if result == ResultType::Hit {
+        response.headers_mut().insert(AGE, HeaderValue::from_static("0"));
+    }
+    Ok(Some(Answer { response, result }))
+}
+
+/// What this viewer is to get of an object.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    Whole,
+    Part { first: u64, last: u64 },
+    NotModified,
+}
+
+/// `length`: bytes of the whole body, if known; without it there are no ranges (behaviour §6).
+fn examine(view: &View<'_>, head: &Head, length: Option<u64>) -> Result<Wanted, Refusal> {
+    let validators = head.validators();
+    match conditional::evaluate(view.headers, validators) {
+        Verdict::NotModified => return Ok(Wanted::NotModified),
+        Verdict::PreconditionFailed => return Err(Refusal::PreconditionFailed),
+        Verdict::Proceed => {}
+    }
+    let asked = view.headers.get(RANGE).and_then(range::parse).filter(|_| view.method == Method::GET);
+    match (asked, length) {
+        (Some(spec), Some(length)) if conditional::range_applies(view.headers, validators) => {
+            part(spec, length)
+        }
+        _ => Ok(Wanted::Whole),
+    }
+}
+
+fn part(spec: Spec, length: u64) -> Result<Wanted, Refusal> {
+    match spec.select(length) {
+        Selection::Part { first, last } => Ok(Wanted::Part { first, last }),
+        Selection::Unsatisfiable => Err(Refusal::RangeNotSatisfiable { length }),
+    }
+}
+
+/// `part` is the range, `length` the whole body's length.
+fn respond(head: &Head, part: Option<(u64, u64)>, length: Option<u64>, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.headers_mut() = head.to_map();
+    match (part, length) {
+        (Some((first, last)), Some(length)) => {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            response.headers_mut().insert(CONTENT_RANGE, range::content_range(first, last, length));
+            response.headers_mut().insert(CONTENT_LENGTH, (last - first + 1).into());
+        }
+        (None, Some(length)) => {
+            *response.status_mut() = head.status;
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        (_, None) => *response.status_mut() = head.status,
+    }
+    response
+}
+
+fn not_modified(head: &Head, result: ResultType, age: Option<HeaderValue>) -> Answer {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    *response.headers_mut() = without_representation(head);
+    if let Some(age) = age {
+        response.headers_mut().insert(AGE, age);
+    }
+    Answer { response, result }
+}
+
+/// A 304 says nothing about a body that it does not bring (RFC 9110 §15.4.5).
+fn without_representation(head: &Head) -> HeaderMap {
+    let describes =
+        |name: &HeaderName| name.as_str().starts_with("content-") && name != http::header::CONTENT_LOCATION;
+    head.iter()
+        .filter(|(name, _)| !describes(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// Only what comes from the cache has an age (behaviour §9.1).
+fn age(object: &Object, now: Timestamp, result: ResultType) -> Option<HeaderValue> {
+    (result != ResultType::Miss).then(|| object.age(now).as_secs().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::semantics::view;
+
+    #[test]
+    fn conditions_come_before_ranges() {
+        type Fields = &'static [(&'static str, &'static str)];
+        let head_fields: HeaderMap = [("etag", "\"1\""), ("last-modified", "Sat, 29 Oct 1994 19:43:31 GMT")]
+            .iter()
+            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+            .collect();
+        let head = Head::new(StatusCode::OK, &head_fields);
+        let part = |first, last| Ok(Wanted::Part { first, last });
+        // RFC 9110 §13.2.2, §14.2; behaviour §6
+        let table: &[(&str, Fields, Result<Wanted, u16>)] = &[
+            ("GET", &[], Ok(Wanted::Whole)),
+            ("GET", &[("range", "bytes=0-3")], part(0, 3)),
+            ("HEAD", &[("range", "bytes=0-3")], Ok(Wanted::Whole)),
+            ("GET", &[("range", "bytes=-4")], part(6, 9)),
+            ("GET", &[("range", "bytes=10-")], Err(416)),
+            ("GET", &[("range", "bytes=0-1,3-4")], Ok(Wanted::Whole)),
+            ("GET", &[("if-none-match", "\"1\""), ("range", "bytes=0-3")], Ok(Wanted::NotModified)),
+            ("GET", &[("if-match", "\"2\""), ("range", "bytes=10-")], Err(412)),
+            ("GET", &[("if-range", "\"1\""), ("range", "bytes=0-3")], part(0, 3)),
+            ("GET", &[("if-range", "\"2\""), ("range", "bytes=0-3")], Ok(Wanted::Whole)),
+        ];
+        for (method, fields, expected) in table {
+            let mut request = Request::builder().method(*method).uri("/a").header("host", "h");
+            for (name, value) in *fields {
+                request = request.header(*name, *value);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let view = view::parse(&parts, true).unwrap();
+            let found = examine(&view, &head, Some(10)).map_err(|refusal| refusal.status().as_u16());
+            assert_eq!(&found, expected, "{method} {fields:?}");
+        }
+    }
+}

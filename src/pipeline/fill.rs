@@ -1,0 +1,261 @@
+//! One fetch per key. The leading request starts a task of its own; all who want the key, the leader among them, wait
+//! for that task's news. So a viewer that leaves ends nothing, and a slow one holds nobody back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+
+use super::{Answer, Route, deliver, pass};
+use crate::cache::Key;
+use crate::cache::fill::{self, Writer};
+use crate::cache::inflight::{Arriving, Joined, Lead, News, Released, Whence};
+use crate::cache::memory::Entry;
+use crate::cache::object::{Head, Object};
+use crate::clock::{self, Timestamp};
+use crate::edge::Edge;
+use crate::error::Refusal;
+use crate::observe::record::ResultType;
+use crate::origin::body::OriginBody;
+use crate::origin::error::OriginError;
+use crate::origin::{Ask, OriginResponse};
+use crate::policy::admission::{self, Admission, NotStored};
+use crate::policy::errors;
+use crate::policy::freshness::{self, Lifetime};
+use crate::policy::lookup::{self, Lookup};
+use crate::semantics::view::View;
+
+/// Gets the object from the fetch of its key that is under way, or begins one.
+pub(super) async fn fetch(
+    edge: &Arc<Edge>,
+    route: Route,
+    view: &View<'_>,
+    key: Key,
+    previous: Option<Arc<Object>>,
+) -> Result<Answer, Refusal> {
+    let (flight, leads) = match edge.store.inflight.join(&key) {
+        Joined::Lead(lead, flight) => {
+            tokio::spawn(bring(Arc::clone(edge), route.clone(), lead, previous));
+            (flight, true)
+        }
+        Joined::Follow(flight) => {
+            edge.metrics.collapsed();
+            (flight, false)
+        }
+    };
+    let result = if leads { ResultType::Miss } else { ResultType::Hit };
+    match flight.news().await {
+        News::Arriving(arriving) => match deliver::arriving(view, &arriving, result)? {
+            Some(answer) => Ok(answer),
+            None => pass::pass(&route, view).await,
+        },
+        News::Ready(object, whence) => {
+            let result = match whence {
+                Whence::Cache => ResultType::Hit,
+                Whence::Confirmed | Whence::Stale if leads => ResultType::RefreshHit,
+                Whence::Confirmed | Whence::Stale => ResultType::Hit,
+            };
+            deliver::stored(view, &object, clock::now(), result)
+        }
+        News::Failed(error) => Err(error.into()),
+        News::Released(_, released) => match released.take().filter(|_| pass::wants_whole(view)) {
+            Some(response) => Ok(pass::deliver(view, response)),
+            None => pass::pass(&route, view).await,
+        },
+        News::Waiting => Err(OriginError::Abandoned.into()),
+    }
+}
+
+/// Asks the origin about an object that is served meanwhile (behaviour §5.2).
+pub(super) fn refresh(edge: &Arc<Edge>, route: &Route, key: &Key, object: &Arc<Object>) {
+    if let Joined::Lead(lead, _) = edge.store.inflight.join(key) {
+        tokio::spawn(bring(Arc::clone(edge), route.clone(), lead, Some(Arc::clone(object))));
+    }
+}
+
+/// The fetch itself, to its end. Every way out tells those who wait: [`Lead`]'s drop sees to what is forgotten.
+async fn bring(edge: Arc<Edge>, route: Route, lead: Lead, previous: Option<Arc<Object>>) {
+    let fetch = Fetch { edge, route };
+    if fetch.found_after_all(&lead) {
+        return;
+    }
+    let ask = conditional(&fetch.route.ask, previous.as_deref());
+    match fetch.route.origin.fetch(&ask).await {
+        Ok(response) if response.status == StatusCode::NOT_MODIFIED => {
+            fetch.confirmed(lead, previous, &response).await;
+        }
+        Ok(response) => fetch.admit(lead, response).await,
+        Err(error) => fetch.failed(&lead, previous, error),
+    }
+}
+
+struct Fetch {
+    edge: Arc<Edge>,
+    route: Route,
+}
+
+impl Fetch {
+    /// Another fetch of the key may have ended between the look-up and this one's beginning.
+    fn found_after_all(&self, lead: &Lead) -> bool {
+        match lookup::decide(self.edge.store.memory.get(lead.key()), self.max_ttl(), clock::now()) {
+            Lookup::Serve(object) => lead.tell(News::Ready(object, Whence::Cache)),
+            Lookup::Refuse(error) => lead.tell(News::Failed(error)),
+            Lookup::ServeAndRefresh(_) | Lookup::Pass(_) | Lookup::Fetch(_) => return false,
+        }
+        true
+    }
+
+    /// 304: the object is fresh again (behaviour §5.4).
+    async fn confirmed(self, lead: Lead, previous: Option<Arc<Object>>, response: &OriginResponse) {
+        let Some(object) = previous.filter(|object| is_of(response, object)) else {
+            // A 304 about some other version says nothing: ask anew, for all of it.
+            return match self.route.origin.fetch(&self.route.ask).await {
+                Ok(response) => self.admit(lead, response).await,
+                Err(error) => self.failed(&lead, None, error),
+            };
+        };
+        let fields = object.head.updated(&response.headers).to_map();
+        let lifetime = self.lifetime(&fields, response.received_at);
+        let object = Arc::new(object.confirmed(&response.headers, lifetime, response.received_at));
+        self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::clone(&object)));
+        lead.tell(News::Ready(object, Whence::Confirmed));
+    }
+
+    /// A whole answer: kept, or for one viewer only.
+    async fn admit(self, lead: Lead, response: OriginResponse) {
+        let answer = admission::Answer {
+            status: response.status,
+            headers: &response.headers,
+            length: response.length,
+            framed: response.framed,
+        };
+        let store = &self.edge.store;
+        let admission =
+            admission::response(answer, &self.route.behavior, store.max_object, response.received_at);
+        let share = store.budget.reserve(response.length.unwrap_or(0));
+        match (admission, share) {
+            (Admission::Store(lifetime), Some(share)) => {
+                let length = response.length;
+                let head = Head::new(response.status, &response.headers);
+                let (writer, body) = fill::begin(length);
+                lead.tell(News::Arriving(Arc::new(Arriving { head: head.clone(), body })));
+                let inflow =
+                    Inflow { lead: Some(lead), writer, share, head, lifetime, at: response.received_at };
+                self.keep(inflow, response.body).await;
+            }
+            (Admission::Store(_), None) => self.release(&lead, NotStored::NoRoom, response),
+            (Admission::No(why), _) => {
+                self.remember(&lead, why);
+                self.release(&lead, why, response);
+            }
+        }
+    }
+
+    /// Reads the body to its end and keeps it, if it is whole and no larger than may be kept.
+    async fn keep(&self, mut inflow: Inflow, mut body: OriginBody) {
+        loop {
+            match body.next().await {
+                Some(Ok(bytes)) => inflow.writer.push(bytes),
+                Some(Err(error)) => return inflow.writer.fail(error),
+                None => break,
+            }
+            let arrived = inflow.writer.len();
+            if inflow.lead.is_some()
+                && (arrived > self.edge.store.max_object || !inflow.share.grow_to(arrived))
+            {
+                // Its length had not been announced. Who reads it goes on, who comes now fetches for itself.
+                if let Some(lead) = inflow.lead.take() {
+                    self.remember(&lead, NotStored::TooLarge);
+                }
+                inflow.writer.become_window();
+            }
+            if inflow.lead.is_none() && !inflow.writer.room().await {
+                return;
+            }
+        }
+        let Some(lead) = &inflow.lead else { return inflow.writer.complete() };
+        // First where the next viewer looks, then the end for those who read along, then out of the flights.
+        let object = Object::new(inflow.head, inflow.lifetime, inflow.at, inflow.writer.pieces());
+        self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::new(object)));
+        inflow.writer.complete();
+    }
+
+    /// No object: an older one may stand in (behaviour §5.3), or the refusal is remembered (behaviour §8.1).
+    fn failed(&self, lead: &Lead, previous: Option<Arc<Object>>, error: OriginError) {
+        let now = clock::now();
+        let status = error.status();
+        let min_ttl = self.route.site.error_caching_min_ttl.get(&status.as_u16()).copied();
+        if let Some(object) = previous
+            && error.allows_stale()
+            && lookup::may_stand_in(&object, self.max_ttl(), now)
+        {
+            let object = Arc::new(object.stale_until(now.after(min_ttl.unwrap_or(errors::DEFAULT_MIN_TTL))));
+            self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::clone(&object)));
+            self.edge.metrics.stale_served("error");
+            return lead.tell(News::Ready(object, Whence::Stale));
+        }
+        let fields = error.fields().cloned().unwrap_or_default();
+        let ttl = errors::ttl(status, &fields, &self.route.behavior.cache_policy, min_ttl, now);
+        if let Some(ttl) = ttl.filter(|_| error.came_from_origin()) {
+            let entry = Entry::Error { error: error.clone(), stored_at: now, until: now.after(ttl) };
+            self.edge.store.memory.insert(Key::clone(lead.key()), entry);
+        }
+        lead.tell(News::Failed(error));
+    }
+
+    /// Nobody is to wait for this key's next fetches.
+    fn remember(&self, lead: &Lead, why: NotStored) {
+        let until = clock::now().after(admission::REMEMBERED);
+        self.edge.store.memory.insert(Key::clone(lead.key()), Entry::NotStored { why, until });
+    }
+
+    fn release(&self, lead: &Lead, why: NotStored, response: OriginResponse) {
+        tracing::debug!(distribution = %self.route.site.id, why = why.as_str(), "not stored");
+        lead.tell(News::Released(why, Released::new(response)));
+    }
+
+    fn lifetime(&self, fields: &http::HeaderMap, at: Timestamp) -> Lifetime {
+        freshness::lifetime(&self.route.behavior.cache_policy, fields, at)
+    }
+
+    fn max_ttl(&self) -> Duration {
+        self.route.behavior.cache_policy.max_ttl
+    }
+}
+
+/// A body on its way into the cache.
+struct Inflow {
+    /// `None`: it is not kept any more.
+    lead: Option<Lead>,
+    writer: Writer,
+    share: crate::cache::budget::Share,
+    head: Head,
+    lifetime: Lifetime,
+    at: Timestamp,
+}
+
+/// The question whether `previous` still is the object, or the question for the object (behaviour §5.4).
+fn conditional(ask: &Ask, previous: Option<&Object>) -> Ask {
+    let mut ask = ask.clone();
+    if let Some(object) = previous {
+        for (validator, condition) in [(ETAG, IF_NONE_MATCH), (LAST_MODIFIED, IF_MODIFIED_SINCE)] {
+            if let Some(value) = object.head.get(&validator) {
+                ask.headers.insert(condition, value.clone());
+            }
+        }
+    }
+    ask
+}
+
+/// A 304 that names a version names that of `object` (RFC 9111 §4.3.4).
+fn is_of(response: &OriginResponse, object: &Object) -> bool {
+    match response.headers.get(ETAG) {
+        Some(tag) => object.head.get(&ETAG).is_some_and(|own| weak(own.as_bytes()) == weak(tag.as_bytes())),
+        None => true,
+    }
+}
+
+fn weak(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
+}

@@ -1,0 +1,35 @@
+//! What every response carries (behaviour §9.1).
+
+use http::header::{DATE, HeaderName, SERVER, VIA};
+use http::{HeaderValue, Response};
+
+use super::Answer;
+use super::tx::{Tracked, Transaction};
+use crate::edge::Edge;
+use crate::semantics::date;
+
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+const X_AMZ_CF_ID: HeaderName = HeaderName::from_static("x-amz-cf-id");
+const X_AMZ_CF_POP: HeaderName = HeaderName::from_static("x-amz-cf-pop");
+
+/// Adds the edge's own fields and ties the transaction to the body.
+pub(super) fn seal(edge: &Edge, mut tx: Transaction, answer: Answer) -> Response<Tracked> {
+    let Answer { response, result } = answer;
+    let (mut parts, body) = response.into_parts();
+    let headers = &mut parts.headers;
+    headers.insert(X_CACHE, edge.marks.x_cache(result));
+    // An earlier proxy's entry stays in front (RFC 9110 §7.6.3).
+    headers.append(VIA, edge.marks.via());
+    headers.insert(X_AMZ_CF_POP, edge.marks.pop());
+    if let Ok(id) = HeaderValue::from_str(tx.request_id()) {
+        headers.insert(X_AMZ_CF_ID, id);
+    }
+    if !headers.contains_key(SERVER) {
+        headers.insert(SERVER, edge.marks.server());
+    }
+    if !headers.contains_key(DATE) {
+        headers.insert(DATE, date::format(crate::clock::now()));
+    }
+    tx.answered(&parts, result);
+    Response::from_parts(parts, Tracked::new(body, tx))
+}

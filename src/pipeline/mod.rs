@@ -1,0 +1,159 @@
+//! The path of a request on one screen: who is asked, what is decided, where the bytes come from.
+//!
+//! `serve` is the outside: it turns a [`Refusal`] into a page, adds what every response carries, and sees to the log.
+//! `respond` is the inside: it reads from top to bottom like the diagram in ARCHITECTURE.md.
+
+mod deliver;
+mod fill;
+mod finish;
+mod page;
+mod pass;
+mod redirect;
+pub mod tx;
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Method, Request, Response, Version};
+use hyper::body::{Body as _, Incoming};
+
+use crate::body::Body;
+use crate::clock;
+use crate::config::{Behavior, ViewerProtocolPolicy};
+use crate::edge::{Edge, Site};
+use crate::error::Refusal;
+use crate::observe::record::ResultType;
+use crate::origin::Origin;
+use crate::origin::request::{self, Ask, Unaskable};
+use crate::policy::lookup::{self, Lookup};
+use crate::policy::{admission, key};
+use crate::semantics::path;
+use crate::semantics::view::{self, View};
+use tx::{Connection, Tracked, Transaction};
+
+/// What the inside hands to the outside.
+#[derive(Debug)]
+struct Answer {
+    response: Response<Body>,
+    result: ResultType,
+}
+
+/// One request of one viewer, from its head to its response; the log is written when the body has left.
+pub async fn serve(
+    edge: Arc<Edge>,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<Tracked> {
+    let (parts, incoming) = request.into_parts();
+    let has_body = !incoming.is_end_stream();
+    let mut tx = Transaction::begin(&edge, &connection, &parts);
+    let outcome = respond(&edge, &mut tx, &connection, &parts, has_body).await;
+    let answer = match outcome {
+        Ok(answer) => answer,
+        Err(refusal) => page::refusal(&edge, &mut tx, &parts, &refusal),
+    };
+    finish::seal(&edge, tx, answer)
+}
+
+async fn respond(
+    edge: &Arc<Edge>,
+    tx: &mut Transaction,
+    connection: &Connection,
+    parts: &Parts,
+    has_body: bool,
+) -> Result<Answer, Refusal> {
+    let view = view::parse(parts, connection.tls.is_some())?;
+    let site = edge.sites.find(&view.host.name).ok_or(Refusal::UnknownHost)?;
+    tx.found(site);
+    let raw_path = site.substitute_root(view.raw_path);
+    let path = path::decode(&raw_path).map_err(|_| Refusal::Malformed("invalid escape in the path"))?;
+    let behavior = site.behaviors.find(&path::normalize(&path));
+
+    if let Some(answer) = protocol(edge, behavior, &view)? {
+        return Ok(answer);
+    }
+    method(behavior, &view, has_body)?;
+
+    let origin = &site.origins[behavior.origin];
+    request::check(&path, &origin.config().origin_path).map_err(|unaskable| match unaskable {
+        Unaskable::NoKey => Refusal::NoObjectNamed,
+        Unaskable::Climbs => Refusal::Malformed("the path climbs above its root"),
+    })?;
+    let route = Route {
+        site: Arc::clone(site),
+        behavior: Arc::clone(behavior),
+        origin: Arc::clone(origin),
+        ask: ask(behavior, &view, path.into_owned()),
+    };
+    if admission::request(behavior, view.method).is_err() {
+        return pass::pass(&route, &view).await;
+    }
+    let key = key::key(&site.id, view.method, &raw_path, &behavior.cache_policy, view.headers);
+    let now = clock::now();
+    match lookup::decide(edge.store.memory.get(&key), behavior.cache_policy.max_ttl, now) {
+        Lookup::Serve(object) => deliver::stored(&view, &object, now, ResultType::Hit),
+        Lookup::ServeAndRefresh(object) => {
+            fill::refresh(edge, &route, &key.into(), &object);
+            edge.metrics.stale_served("revalidate");
+            deliver::stored(&view, &object, now, ResultType::Hit)
+        }
+        Lookup::Refuse(error) => Err(error.into()),
+        Lookup::Pass(_) => pass::pass(&route, &view).await,
+        Lookup::Fetch(previous) => fill::fetch(edge, route, &view, key.into(), previous).await,
+    }
+}
+
+/// What has been decided about a request: enough to fetch its object without it.
+#[derive(Debug, Clone)]
+struct Route {
+    site: Arc<Site>,
+    behavior: Arc<Behavior>,
+    origin: Arc<Origin>,
+    /// For the whole object, with what the cache policy forwards.
+    ask: Ask,
+}
+
+/// May this behaviour be asked over this scheme (behaviour §2.1)?
+fn protocol(edge: &Edge, behavior: &Behavior, view: &View<'_>) -> Result<Option<Answer>, Refusal> {
+    if view.secure {
+        return Ok(None);
+    }
+    match behavior.viewer_protocol_policy {
+        ViewerProtocolPolicy::AllowAll => Ok(None),
+        ViewerProtocolPolicy::HttpsOnly => Err(Refusal::HttpsRequired),
+        ViewerProtocolPolicy::RedirectToHttps => redirect::to_https(view, edge.https_port()).map(Some),
+    }
+}
+
+/// May this behaviour be asked by this method (behaviour §2.2)?
+fn method(behavior: &Behavior, view: &View<'_>, has_body: bool) -> Result<(), Refusal> {
+    match *view.method {
+        Method::GET | Method::HEAD if has_body || view.has_body() => Err(Refusal::UnexpectedBody),
+        Method::GET | Method::HEAD => Ok(()),
+        Method::OPTIONS if behavior.allow_options => Ok(()),
+        _ => Err(Refusal::MethodNotAllowed),
+    }
+}
+
+/// The origin's question: the path, and of the viewer's fields only what the policy names (behaviour §4.4, s3 §2.1).
+/// A HEAD asks for the object, too: the next GET wants it (behaviour §6).
+fn ask(behavior: &Behavior, view: &View<'_>, path: String) -> Ask {
+    let mut ask = Ask::get(path);
+    let mut forward = |name: &http::HeaderName| {
+        for value in view.headers.get_all(name) {
+            ask.headers.append(name.clone(), value.clone());
+        }
+    };
+    behavior.cache_policy.headers.iter().for_each(&mut forward);
+    if view.method == Method::OPTIONS {
+        key::PREFLIGHT.iter().for_each(&mut forward);
+        ask.method = Method::OPTIONS;
+    }
+    ask.authorization = ask.headers.remove(http::header::AUTHORIZATION);
+    ask
+}
+
+/// HTTP/1.0 knows neither 307 nor chunks (behaviour §2.1).
+fn is_http_1_0(version: Version) -> bool {
+    version < Version::HTTP_11
+}

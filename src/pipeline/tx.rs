@@ -1,0 +1,227 @@
+//! A write-once record of one request, closed when its body has left. Decisions never read it.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderName, REFERER, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::body::Body;
+use crate::edge::{Edge, Site};
+use crate::error::Refusal;
+use crate::observe::record::{DetailedResult, Record, ResultType, TlsFacts};
+use crate::origin::error::OriginError;
+use crate::semantics::range;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What is known of a viewer's connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Connection {
+    pub viewer: SocketAddr,
+    /// `None`: plain HTTP.
+    pub tls: Option<TlsFacts>,
+}
+
+/// One request, from its head to its last byte.
+#[derive(Debug)]
+pub struct Transaction {
+    edge: Arc<Edge>,
+    site: Option<Arc<Site>>,
+    started: Instant,
+    record: Record,
+}
+
+impl Transaction {
+    pub(super) fn begin(edge: &Arc<Edge>, connection: &Connection, parts: &Parts) -> Self {
+        let field = |name: &HeaderName| parts.headers.get(name).cloned();
+        let host = parts.headers.get(HOST).map_or_else(
+            || parts.uri.authority().map_or("", |authority| authority.as_str()).to_owned(),
+            |host| String::from_utf8_lossy(host.as_bytes()).into_owned(),
+        );
+        let record = Record {
+            started: SystemTime::now(),
+            time_taken: std::time::Duration::ZERO,
+            time_to_first_byte: std::time::Duration::ZERO,
+            viewer: connection.viewer,
+            distribution: None,
+            request_id: request_id(),
+            method: parts.method.clone(),
+            version: parts.version,
+            host_header: host,
+            uri_stem: parts.uri.path().to_owned(),
+            uri_query: parts.uri.query().map(str::to_owned),
+            referer: field(&REFERER),
+            user_agent: field(&USER_AGENT),
+            x_forwarded_for: field(&X_FORWARDED_FOR),
+            tls: connection.tls,
+            status: 0,
+            result: ResultType::Error,
+            response_result: ResultType::Error,
+            detailed: DetailedResult::ClientHungUpRequest,
+            origin_code: None,
+            bytes_from_viewer: request_bytes(parts),
+            bytes_to_viewer: 0,
+            content_type: None,
+            content_length: None,
+            range: None,
+        };
+        Self { edge: Arc::clone(edge), site: None, started: Instant::now(), record }
+    }
+
+    pub(super) fn found(&mut self, site: &Arc<Site>) {
+        self.record.distribution = Some(Arc::clone(&site.id));
+        self.site = Some(Arc::clone(site));
+    }
+
+    pub(super) fn request_id(&self) -> &str {
+        &self.record.request_id
+    }
+
+    pub(super) fn refused(&mut self, refusal: &Refusal) {
+        self.record.detailed = refusal.detailed();
+        if let Refusal::Origin(error) = refusal {
+            self.record.origin_code = error.code().cloned();
+        }
+    }
+
+    /// The head is complete: the first byte is on its way.
+    pub(super) fn answered(&mut self, head: &response::Parts, result: ResultType) {
+        let record = &mut self.record;
+        record.time_to_first_byte = self.started.elapsed();
+        record.status = head.status.as_u16();
+        record.result = result;
+        record.response_result = result;
+        if result != ResultType::Error {
+            record.detailed = DetailedResult::Same;
+        }
+        record.bytes_to_viewer = response_bytes(head);
+        record.content_type = head.headers.get(CONTENT_TYPE).cloned();
+        record.content_length = head.headers.get(CONTENT_LENGTH).and_then(number);
+        record.range = head
+            .headers
+            .get(CONTENT_RANGE)
+            .and_then(range::parse_content_range)
+            .map(|(first, last, _)| (first, last));
+    }
+
+    /// The body did not leave whole: 14 says Error while 23 says what it would have been (behaviour §12.8).
+    fn broken(&mut self, detailed: DetailedResult) {
+        self.record.result = ResultType::Error;
+        self.record.detailed = detailed;
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.record.time_taken = self.started.elapsed();
+        self.edge.log.write(&self.record);
+        match &self.site {
+            Some(site) => site.metrics.observe(&self.record),
+            None => self.edge.unrouted.observe(&self.record),
+        }
+    }
+}
+
+/// A response body that counts what leaves and closes its transaction when it is dropped.
+#[derive(Debug)]
+pub struct Tracked {
+    body: Body,
+    tx: Box<Transaction>,
+    ended: bool,
+}
+
+impl Tracked {
+    pub(super) fn new(body: Body, tx: Transaction) -> Self {
+        let ended = body.is_end_stream();
+        Self { body, tx: Box::new(tx), ended }
+    }
+}
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = OriginError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, OriginError>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.tx.record.bytes_to_viewer += frame.data_ref().map_or(0, |data| data.len() as u64);
+                this.ended = this.body.is_end_stream();
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.tx.broken(error.detailed());
+                this.ended = true;
+            }
+            Poll::Ready(None) => this.ended = true,
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tx.broken(DetailedResult::ClientCommError);
+        }
+    }
+}
+
+/// 40 random bytes in base64url: 56 characters that end in `==` (behaviour §9.1). For finding a request again, not
+/// for keeping a secret.
+fn request_id() -> String {
+    use base64::Engine as _;
+    let mut bytes = [0_u8; 40];
+    fastrand::fill(&mut bytes);
+    base64::engine::general_purpose::URL_SAFE.encode(bytes)
+}
+
+fn number(value: &HeaderValue) -> Option<u64> {
+    value.to_str().ok()?.parse().ok()
+}
+
+/// Bytes of the head in its HTTP/1.1 form (behaviour §12.8 field 18).
+fn request_bytes(parts: &Parts) -> u64 {
+    let target = parts.uri.path_and_query().map_or(1, |target| target.as_str().len());
+    (parts.method.as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + fields_bytes(&parts.headers)) as u64
+}
+
+fn response_bytes(head: &response::Parts) -> u64 {
+    ("HTTP/1.1 200 OK\r\n\r\n".len() + fields_bytes(&head.headers)) as u64
+}
+
+fn fields_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_has_cloudfronts_shape() {
+        let id = request_id();
+        assert_eq!(id.len(), 56); // behaviour §9.1
+        assert!(id.ends_with("=="));
+        assert_ne!(id, request_id());
+    }
+}
