@@ -1,0 +1,323 @@
+//! Config → Edge: everything that serving needs, built, and nothing listening yet.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::admin::{Check, Readiness};
+use crate::cache::Store;
+use crate::config::{self, Behavior, Config, Identity};
+use crate::observe::access_log::AccessLog;
+use crate::observe::metrics::{DistributionMetrics, Metrics};
+use crate::observe::record::ResultType;
+use crate::origin::Origin;
+use crate::origin::credentials::{CredentialSource, CredentialStatus};
+use crate::origin::error::OriginError;
+use crate::route::pattern::{InvalidPattern, Pattern};
+use crate::route::{Behaviors, Hosts};
+
+/// All that a request needs.
+#[derive(Debug)]
+pub struct Edge {
+    pub identity: Identity,
+    pub sites: Hosts<Arc<Site>>,
+    pub store: Store,
+    pub metrics: Arc<Metrics>,
+    /// For requests that name no distribution.
+    pub unrouted: DistributionMetrics,
+    pub log: AccessLog,
+    pub marks: Marks,
+    public_https_port: Option<u16>,
+    https_listener: OnceLock<u16>,
+    draining: AtomicBool,
+    origins: Vec<Arc<Origin>>,
+}
+
+/// A distribution at run time.
+#[derive(Debug)]
+pub struct Site {
+    pub id: Arc<str>,
+    pub behaviors: Behaviors<Arc<Behavior>>,
+    /// [`Behavior::origin`] counts in this.
+    pub origins: Vec<Arc<Origin>>,
+    pub error_caching_min_ttl: BTreeMap<u16, Duration>,
+    pub metrics: DistributionMetrics,
+    default_root: Option<String>,
+}
+
+/// The ports that a redirect may name.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpsPort {
+    pub listener: u16,
+    /// The configured one.
+    pub public: Option<u16>,
+}
+
+/// A configuration that looked right cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("distribution {distribution}: path pattern: {source}")]
+    Pattern { distribution: Arc<str>, source: InvalidPattern },
+    #[error("origin {origin}: {source}")]
+    Origin { origin: Arc<str>, source: OriginError },
+    #[error("the name of this edge cannot stand in a header")]
+    Identity,
+    #[error("no root certificate was found to verify HTTPS origins with")]
+    NoRoots,
+}
+
+impl Edge {
+    /// Builds everything; `credentials` is asked once for each origin.
+    ///
+    /// # Errors
+    /// [`BuildError`]: validation has missed something, or the machine has no root certificates.
+    pub fn new(
+        config: &Config,
+        metrics: Arc<Metrics>,
+        log: AccessLog,
+        mut credentials: impl FnMut(&config::Origin) -> Arc<CredentialSource>,
+    ) -> Result<Arc<Self>, BuildError> {
+        let tls = client_tls()?;
+        let marks = Marks::new(&config.identity).ok_or(BuildError::Identity)?;
+        let mut sites = Hosts::new();
+        let mut origins = Vec::new();
+        for distribution in &config.distributions {
+            let site = Arc::new(site(distribution, &metrics, &marks, &tls, &mut credentials)?);
+            origins.extend(site.origins.iter().cloned());
+            for alias in &distribution.aliases {
+                sites.insert(alias, Arc::clone(&site));
+            }
+            if distribution.aliases.is_empty() && config.distributions.len() == 1 {
+                sites.set_any(site);
+            }
+        }
+        let for_evictions = Arc::clone(&metrics);
+        Ok(Arc::new(Self {
+            identity: config.identity.clone(),
+            sites,
+            store: Store::new(&config.cache, move |cause| for_evictions.cache_evicted(cause)),
+            unrouted: metrics.distribution(""),
+            metrics,
+            log,
+            marks,
+            public_https_port: config.listen.public_https_port,
+            https_listener: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            origins,
+        }))
+    }
+
+    /// The HTTPS listener is bound to this port.
+    pub fn set_https_port(&self, port: u16) {
+        // The listeners of one process are bound once.
+        let _ = self.https_listener.set(port);
+    }
+
+    #[must_use]
+    pub fn https_port(&self) -> HttpsPort {
+        HttpsPort {
+            listener: self.https_listener.get().copied().unwrap_or(443),
+            public: self.public_https_port,
+        }
+    }
+
+    /// From now on `/readyz` says 503.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn origins(&self) -> &[Arc<Origin>] {
+        &self.origins
+    }
+
+    /// What `/readyz` says.
+    #[must_use]
+    pub fn readiness(&self, certificates: Check) -> Readiness {
+        let now = SystemTime::now();
+        let mut checks = vec![
+            Check { name: "configuration", ok: true, detail: "loaded".into() },
+            certificates,
+            Check { name: "draining", ok: !self.draining.load(Ordering::Relaxed), detail: String::new() },
+        ];
+        for origin in &self.origins {
+            checks.push(credentials_check(origin, now));
+            checks.push(Check {
+                name: "origin",
+                ok: origin.is_reachable(),
+                detail: format!("{}: {}", origin.config().id, origin.last_contact()),
+            });
+        }
+        Readiness { ready: checks.iter().all(|check| check.ok), checks }
+    }
+
+    /// Brings the gauges up to date that nobody sets while serving.
+    pub fn refresh_gauges(&self) {
+        let stats = self.store.memory.stats();
+        self.metrics.cache_sizes(stats.entries, stats.bytes, stats.max_bytes);
+        let now = SystemTime::now();
+        for origin in &self.origins {
+            let expiry = match origin.credentials().status(now) {
+                CredentialStatus::Usable { expiry, .. } => expiry,
+                CredentialStatus::Missing { .. } => None,
+            };
+            let seconds = expiry.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+            self.metrics.credentials_expiry(&origin.config().id, seconds.map(|at| at.as_secs_f64()));
+        }
+    }
+}
+
+impl Site {
+    /// The path that a request for the root means; any other path is itself (behaviour §1.4).
+    #[must_use]
+    pub fn substitute_root<'a>(&'a self, raw_path: &'a str) -> Cow<'a, str> {
+        match &self.default_root {
+            Some(root) if raw_path == "/" => Cow::Borrowed(root),
+            _ => Cow::Borrowed(raw_path),
+        }
+    }
+}
+
+fn site(
+    distribution: &config::Distribution,
+    metrics: &Metrics,
+    marks: &Marks,
+    tls: &Arc<ClientConfig>,
+    credentials: &mut impl FnMut(&config::Origin) -> Arc<CredentialSource>,
+) -> Result<Site, BuildError> {
+    let origins = distribution
+        .origins
+        .iter()
+        .map(|config| {
+            let source = credentials(config);
+            Origin::new(
+                Arc::clone(config),
+                Arc::clone(tls),
+                source,
+                marks.server(),
+                metrics.origin(&config.id),
+            )
+            .map(Arc::new)
+            .map_err(|source| BuildError::Origin { origin: Arc::clone(&config.id), source })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Site {
+        id: Arc::clone(&distribution.id),
+        behaviors: behaviors(distribution)?,
+        origins,
+        error_caching_min_ttl: distribution.error_caching_min_ttl.clone(),
+        metrics: metrics.distribution(&distribution.id),
+        default_root: distribution.default_root_object.as_ref().map(|object| format!("/{object}")),
+    })
+}
+
+fn behaviors(distribution: &config::Distribution) -> Result<Behaviors<Arc<Behavior>>, BuildError> {
+    let pattern = |behavior: &Arc<Behavior>| {
+        Pattern::parse(&behavior.path_pattern)
+            .map(|pattern| (pattern, Arc::clone(behavior)))
+            .map_err(|source| BuildError::Pattern { distribution: Arc::clone(&distribution.id), source })
+    };
+    let (default, ordered) =
+        distribution.behaviors.split_last().expect("validation gives every distribution a default behaviour");
+    let ordered = ordered.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
+    Ok(Behaviors::new(ordered, Arc::clone(default)))
+}
+
+fn credentials_check(origin: &Origin, now: SystemTime) -> Check {
+    let id = &origin.config().id;
+    let (ok, detail) = match origin.credentials().status(now) {
+        _ if origin.config().signing == config::SigningBehavior::Never => (true, format!("{id}: not needed")),
+        CredentialStatus::Usable { refresh_failing: None, .. } => (true, format!("{id}: usable")),
+        // The last good ones still serve; a load balancer should know before they run out.
+        CredentialStatus::Usable { refresh_failing: Some(why), .. } => {
+            (false, format!("{id}: refresh fails: {why}"))
+        }
+        CredentialStatus::Missing { reason } => (false, format!("{id}: {reason}")),
+    };
+    Check { name: "credentials", ok, detail }
+}
+
+/// Verifies HTTPS origins: Mozilla's roots, the system's, and those of `SSL_CERT_FILE`. HTTP/1.1 only (s3 §2.15).
+fn client_tls() -> Result<Arc<ClientConfig>, BuildError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let native = rustls_native_certs::load_native_certs();
+    for error in &native.errors {
+        tracing::warn!(%error, "a root certificate of this system cannot be used");
+    }
+    roots.add_parsable_certificates(native.certs);
+    if roots.is_empty() {
+        return Err(BuildError::NoRoots);
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports rustls' own default versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// The header values by which this edge is known, made once.
+#[derive(Debug)]
+pub struct Marks {
+    x_cache: [HeaderValue; ResultType::ALL.len()],
+    via: HeaderValue,
+    pop: HeaderValue,
+    server: HeaderValue,
+}
+
+impl Marks {
+    fn new(identity: &Identity) -> Option<Self> {
+        let value = |text: String| HeaderValue::try_from(text).ok();
+        let name = &identity.name;
+        // Another id for each process, as each of CloudFront's servers has one (behaviour §9.1).
+        let node = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        let mut x_cache = Vec::new();
+        for result in ResultType::ALL {
+            x_cache.push(value(format!("{} from {name}", result.as_str()))?);
+        }
+        Some(Self {
+            x_cache: x_cache.try_into().ok()?,
+            via: value(format!("1.1 {node}.{name} ({name})"))?,
+            pop: value(identity.pop.to_string())?,
+            server: value(name.to_string())?,
+        })
+    }
+
+    #[must_use]
+    pub fn x_cache(&self, result: ResultType) -> HeaderValue {
+        self.x_cache[result as usize].clone()
+    }
+
+    #[must_use]
+    pub fn via(&self) -> HeaderValue {
+        self.via.clone()
+    }
+
+    #[must_use]
+    pub fn pop(&self) -> HeaderValue {
+        self.pop.clone()
+    }
+
+    #[must_use]
+    pub fn server(&self) -> HeaderValue {
+        self.server.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x_cache_says_the_result_and_the_name() {
+        let marks = Marks::new(&Identity { name: "edgeseal".into(), pop: "EDG1-C1".into() }).unwrap();
+        for result in ResultType::ALL {
+            assert_eq!(marks.x_cache(result), format!("{} from edgeseal", result.as_str())); // behaviour §8.5
+        }
+    }
+}

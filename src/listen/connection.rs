@@ -1,0 +1,157 @@
+//! One viewer's connection: TLS, the protocol that was agreed on, and a polite end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::tls;
+use crate::edge::Edge;
+use crate::observe::metrics::Metrics;
+use crate::pipeline::tx::Connection;
+
+/// A handshake that takes longer is given up.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// From the first byte of a request head to its last, and between two requests.
+const HEADER_READ: Duration = Duration::from_secs(30);
+/// Read buffer of a connection: what is over 32,768 bytes must still be read to be answered with 494 (behaviour
+/// §2.4). Beyond this hyper itself answers 431.
+const READ_BUFFER: usize = 128 << 10;
+/// The same for HTTP/2's decoded header list.
+const HEADER_LIST: u32 = 64 << 10;
+/// Requests at a time on one HTTP/2 connection.
+const STREAMS: u32 = 128;
+/// A silent HTTP/2 connection is asked whether it still lives.
+const PING: Duration = Duration::from_secs(30);
+/// Plaintext that rustls may hold: with 256 KiB a large body costs a third less than with its default of 64.
+const TLS_BUFFER: usize = 256 << 10;
+
+/// How a connection comes in.
+#[derive(Clone)]
+pub(super) enum Door {
+    Plain,
+    Tls(TlsAcceptor),
+}
+
+impl Door {
+    /// Serves the connection to its end, or politely closes it once `stop` says so.
+    pub(super) async fn serve(
+        self,
+        stream: TcpStream,
+        viewer: SocketAddr,
+        edge: Arc<Edge>,
+        stop: watch::Receiver<bool>,
+    ) {
+        // Without it small answers are slower, not wrong.
+        let _ = stream.set_nodelay(true);
+        match self {
+            Self::Plain => http1(stream, edge, Connection { viewer, tls: None }, stop).await,
+            Self::Tls(acceptor) => {
+                let Some(mut stream) = handshake(&acceptor, stream, &edge.metrics).await else { return };
+                let (_, session) = stream.get_mut();
+                session.set_buffer_limit(Some(TLS_BUFFER));
+                let connection = Connection { viewer, tls: tls::facts(session) };
+                if session.alpn_protocol() == Some(b"h2") {
+                    http2(stream, edge, connection, stop).await;
+                } else {
+                    http1(stream, edge, connection, stop).await;
+                }
+            }
+        }
+    }
+}
+
+async fn handshake(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    metrics: &Metrics,
+) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    let reason = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => "closed",
+        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => "protocol",
+        Ok(Err(_)) => "io",
+        Err(_) => "timeout",
+    };
+    metrics.tls_handshake_error(reason);
+    None
+}
+
+async fn http1(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    edge: Arc<Edge>,
+    connection: Connection,
+    stop: watch::Receiver<bool>,
+) {
+    let _counted = edge.metrics.connection("http/1.1");
+    let connection = Arc::new(connection);
+    let service = service_fn(|request| {
+        let response = crate::pipeline::serve(Arc::clone(&edge), Arc::clone(&connection), request);
+        async move { Ok::<_, Infallible>(response.await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ)
+        .max_buf_size(READ_BUFFER)
+        .serve_connection(TokioIo::new(io), service);
+    until(stop, pin!(serving), |serving| serving.graceful_shutdown()).await;
+}
+
+async fn http2(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    edge: Arc<Edge>,
+    connection: Connection,
+    stop: watch::Receiver<bool>,
+) {
+    let _counted = edge.metrics.connection("h2");
+    let connection = Arc::new(connection);
+    let service = service_fn(|request| {
+        let response = crate::pipeline::serve(Arc::clone(&edge), Arc::clone(&connection), request);
+        async move { Ok::<_, Infallible>(response.await) }
+    });
+    let serving = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADER_LIST)
+        .keep_alive_interval(Some(PING))
+        .keep_alive_timeout(PING)
+        .serve_connection(TokioIo::new(io), service);
+    until(stop, pin!(serving), |serving| serving.graceful_shutdown()).await;
+}
+
+/// Drives `serving` to its end; once `stop` says so, `shut_down` makes it end after the requests in flight.
+async fn until<S, E>(
+    mut stop: watch::Receiver<bool>,
+    mut serving: std::pin::Pin<&mut S>,
+    shut_down: impl FnOnce(std::pin::Pin<&mut S>),
+) where
+    S: Future<Output = Result<(), E>>,
+    E: std::fmt::Debug,
+{
+    let ended = tokio::select! {
+        ended = serving.as_mut() => Some(ended),
+        _ = stop.wait_for(|&stop| stop) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            shut_down(serving.as_mut());
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        // Viewers come and go: of interest only to who looks for it.
+        tracing::debug!(?error, "connection ended");
+    }
+}

@@ -1,0 +1,237 @@
+//! Sockets: bound first, served by workers, drained at the end. Knows nothing of what is served.
+//!
+//! Each worker is a thread with a runtime of its own and, by `SO_REUSEPORT`, listeners of its own; a connection never
+//! moves. All workers end together, when the last viewer is gone or the grace period is over: a connection to an
+//! origin lives on the worker that opened it, and another worker's viewer may be reading from it.
+
+pub mod certs;
+mod connection;
+pub mod tls;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{Notify, watch};
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::Listen;
+use crate::edge::Edge;
+use connection::Door;
+
+/// Pending connections that the kernel keeps for a listener.
+const BACKLOG: u32 = 4096;
+/// After an error of accept (no descriptors left, mostly): time for connections to end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Bound, not serving yet.
+#[derive(Debug)]
+pub struct Bound {
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    pub admin: SocketAddr,
+    workers: Vec<Pair>,
+    admin_listener: std::net::TcpListener,
+}
+
+#[derive(Debug)]
+struct Pair {
+    http: std::net::TcpListener,
+    https: std::net::TcpListener,
+}
+
+/// Binds everything, or nothing.
+///
+/// # Errors
+/// The address, and why it cannot be bound.
+pub fn bind(listen: &Listen) -> io::Result<Bound> {
+    let first = Pair { http: bind_one(listen.http)?, https: bind_one(listen.https)? };
+    let (http, https) = (first.http.local_addr()?, first.https.local_addr()?);
+    let mut workers = vec![first];
+    for _ in 1..listen.workers.max(1) {
+        workers.push(Pair { http: bind_one(http)?, https: bind_one(https)? });
+    }
+    let admin_listener =
+        std::net::TcpListener::bind(listen.admin).map_err(|error| naming(listen.admin, &error))?;
+    admin_listener.set_nonblocking(true)?;
+    Ok(Bound { http, https, admin: admin_listener.local_addr()?, workers, admin_listener })
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let listener = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)?.into_std()
+    };
+    listener().map_err(|error| naming(address, &error))
+}
+
+fn naming(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+}
+
+/// The workers, serving.
+#[derive(Debug)]
+pub struct Serving {
+    stop: watch::Sender<bool>,
+    live: Arc<Live>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Bound {
+    /// Starts the workers. The admin listener is handed back: it is served elsewhere.
+    ///
+    /// # Errors
+    /// A thread or a runtime that cannot be made.
+    pub fn serve(
+        self,
+        edge: &Arc<Edge>,
+        tls: Arc<ServerConfig>,
+        grace: Duration,
+    ) -> io::Result<(Serving, std::net::TcpListener)> {
+        edge.set_https_port(self.https.port());
+        let stop = watch::Sender::new(false);
+        let live = Arc::new(Live::default());
+        let mut workers = Vec::new();
+        for (index, pair) in self.workers.into_iter().enumerate() {
+            let worker = Worker {
+                edge: Arc::clone(edge),
+                acceptor: TlsAcceptor::from(Arc::clone(&tls)),
+                stop: stop.subscribe(),
+                live: Arc::clone(&live),
+                grace,
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let thread = std::thread::Builder::new().name(format!("edge-{index}"));
+            workers.push(thread.spawn(move || runtime.block_on(worker.run(pair)))?);
+        }
+        Ok((Serving { stop, live, workers }, self.admin_listener))
+    }
+}
+
+impl Serving {
+    /// Stops accepting, lets requests in flight finish within the grace period, and waits for the workers.
+    pub async fn drain(self) {
+        self.stop.send_replace(true);
+        let joined = tokio::task::spawn_blocking(move || {
+            for worker in self.workers {
+                if worker.join().is_err() {
+                    tracing::error!("a worker panicked");
+                }
+            }
+        });
+        if joined.await.is_err() {
+            tracing::error!("cannot wait for the workers");
+        }
+    }
+
+    /// Viewers' connections that are open now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.live.count.load(Ordering::Relaxed)
+    }
+}
+
+struct Worker {
+    edge: Arc<Edge>,
+    acceptor: TlsAcceptor,
+    stop: watch::Receiver<bool>,
+    live: Arc<Live>,
+    grace: Duration,
+}
+
+impl Worker {
+    async fn run(self, pair: Pair) {
+        let accepting = async {
+            tokio::join!(
+                self.accept(pair.http, Door::Plain),
+                self.accept(pair.https, Door::Tls(self.acceptor.clone())),
+            )
+        };
+        accepting.await;
+        if tokio::time::timeout(self.grace, self.live.none_left()).await.is_err() {
+            tracing::warn!("the grace period is over; the last connections are cut");
+            self.live.give_up();
+        }
+    }
+
+    async fn accept(&self, listener: std::net::TcpListener, door: Door) {
+        let listener = match TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "cannot serve a listener"),
+        };
+        let mut stop = self.stop.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stop.wait_for(|&stop| stop) => return,
+            };
+            match accepted {
+                Ok((stream, viewer)) => {
+                    let guest = Guest::new(&self.live);
+                    let served =
+                        door.clone().serve(stream, viewer, Arc::clone(&self.edge), self.stop.clone());
+                    tokio::spawn(async move {
+                        served.await;
+                        drop(guest);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// How many connections there are, over all workers.
+#[derive(Debug, Default)]
+struct Live {
+    count: AtomicUsize,
+    changed: Notify,
+}
+
+impl Live {
+    async fn none_left(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// One worker's time is over, and so is that of all.
+    fn give_up(&self) {
+        self.changed.notify_waiters();
+    }
+}
+
+/// One connection.
+struct Guest(Arc<Live>);
+
+impl Guest {
+    fn new(live: &Arc<Live>) -> Self {
+        live.count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(live))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.changed.notify_waiters();
+        }
+    }
+}

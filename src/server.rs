@@ -1,0 +1,128 @@
+//! A running edge: configuration, edge, listeners and admin joined. `run`, `demo` and the integration tests start
+//! the same thing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::admin::{self, Admin, Check};
+use crate::config::{self, Config};
+use crate::edge::{BuildError, Edge};
+use crate::listen::certs::{self, Certificates};
+use crate::listen::{self, Serving, tls};
+use crate::observe::access_log::AccessLog;
+use crate::observe::metrics::Metrics;
+use crate::origin::credentials::CredentialSource;
+
+/// It listens and serves. [`Server::drain`] ends it.
+#[derive(Debug)]
+pub struct Server {
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    pub admin: SocketAddr,
+    pub edge: Arc<Edge>,
+    serving: Serving,
+    stop_admin: watch::Sender<bool>,
+    admin_task: JoinHandle<()>,
+}
+
+/// Why it does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("{0}")]
+    Build(#[from] BuildError),
+    /// One line for each certificate that cannot be used.
+    #[error("{0}")]
+    Certificates(String),
+}
+
+/// Binds, builds and serves. `credentials` is asked once for each origin.
+///
+/// # Errors
+/// [`StartError`]; nothing listens then.
+pub async fn start(
+    config: &Config,
+    metrics: Arc<Metrics>,
+    credentials: impl FnMut(&config::Origin) -> Arc<CredentialSource>,
+) -> Result<Server, StartError> {
+    let certificates = Arc::new(certificates(config)?);
+    for (name, not_after) in certificates.names_and_expiry() {
+        metrics.cert_not_after(&name, not_after);
+    }
+    let log = AccessLog::open(&config.log.access, Arc::clone(&config.identity.pop))?;
+    let bound = listen::bind(&config.listen)?;
+    let (http, https, admin) = (bound.http, bound.https, bound.admin);
+    let edge = Edge::new(config, Arc::clone(&metrics), log, credentials)?;
+    metrics.config_loaded(crate::clock::now().as_secs());
+
+    let tls = tls::server_config(Arc::clone(&certificates), config.tls.minimum_protocol_version);
+    let (serving, admin_listener) = bound.serve(&edge, tls, config.listen.grace)?;
+    let (stop_admin, admin_stopped) = watch::channel(false);
+    let admin_task = tokio::spawn(admin::serve(
+        tokio::net::TcpListener::from_std(admin_listener)?,
+        admin_of(&edge, certificates),
+        admin_stopped,
+    ));
+    Ok(Server { http, https, admin, edge, serving, stop_admin, admin_task })
+}
+
+impl Server {
+    /// Stops accepting, lets requests in flight finish within the grace period, and flushes the log.
+    pub async fn drain(self) {
+        self.serving.drain().await;
+        self.stop_admin.send_replace(true);
+        if self.admin_task.await.is_err() {
+            tracing::error!("the admin listener panicked");
+        }
+        self.edge.log.close();
+    }
+}
+
+fn certificates(config: &Config) -> Result<Certificates, StartError> {
+    if config.tls.certificates.is_empty() {
+        tracing::warn!(
+            "no certificate is configured: serving with a self-signed one, which no browser trusts"
+        );
+        let aliases = config.distributions.iter().flat_map(|distribution| &distribution.aliases);
+        return Ok(certs::self_signed(&aliases.map(ToString::to_string).collect::<Vec<_>>()));
+    }
+    let certificates = certs::load(&config.tls.certificates).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        StartError::Certificates(lines.join("\n"))
+    })?;
+    for warning in certificates.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(certificates)
+}
+
+fn admin_of(edge: &Arc<Edge>, certificates: Arc<Certificates>) -> Admin {
+    let gauges = Arc::downgrade(edge);
+    edge.metrics.set_scrape_hook(Box::new(move |_| {
+        if let Some(edge) = gauges.upgrade() {
+            edge.refresh_gauges();
+        }
+    }));
+    let metrics = Arc::clone(&edge.metrics);
+    let edge = Arc::clone(edge);
+    Admin { metrics, readiness: Arc::new(move || edge.readiness(certificates_check(&certificates))) }
+}
+
+fn certificates_check(certificates: &Certificates) -> Check {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+    let expired: Vec<String> = certificates
+        .names_and_expiry()
+        .into_iter()
+        .filter_map(|(name, not_after)| (not_after <= now).then_some(name))
+        .collect();
+    let detail =
+        if expired.is_empty() { "valid".to_owned() } else { format!("expired: {}", expired.join(", ")) };
+    Check { name: "certificates", ok: expired.is_empty(), detail }
+}
