@@ -1,0 +1,141 @@
+//! A small viewer: one request, one answer, over plain HTTP or TLS. For the demo's story and for tests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// Whatever went wrong, in words.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// An answer that has been read to its end.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Seen {
+    /// A header's value; empty when it is absent.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The body as text, if it is text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap_or_default()
+    }
+}
+
+/// Asks over plain HTTP on a connection of its own.
+///
+/// # Errors
+/// Connection, protocol, or a body cut short.
+pub async fn plain(address: SocketAddr, request: Request<Empty<Bytes>>) -> Result<Seen, Failure> {
+    exchange(TcpStream::connect(address).await?, request).await
+}
+
+/// Asks over TLS with HTTP/1.1, whatever certificate the server shows: it is a self-signed one of our own process.
+///
+/// # Errors
+/// Connection, handshake, protocol, or a body cut short.
+pub async fn secure(
+    address: SocketAddr,
+    name: &str,
+    request: Request<Empty<Bytes>>,
+) -> Result<Seen, Failure> {
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(trusting(&[])));
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from(name.to_owned())?;
+    exchange(connector.connect(name, stream).await?, request).await
+}
+
+async fn exchange(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Empty<Bytes>>,
+) -> Result<Seen, Failure> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
+    let driver = tokio::spawn(connection);
+    let seen = read(sender.send_request(request).await?).await;
+    driver.abort();
+    seen
+}
+
+/// Reads an answer to its end.
+///
+/// # Errors
+/// A body cut short.
+pub async fn read(response: Response<hyper::body::Incoming>) -> Result<Seen, Failure> {
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Seen { status: parts.status.as_u16(), headers: parts.headers, body })
+}
+
+/// A TLS client that takes any certificate, for loopback only.
+///
+/// # Panics
+/// Never: the provider supports rustls' own default versions.
+#[must_use]
+pub fn trusting(alpn: &[&[u8]]) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports rustls' own default versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    config
+}
+
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

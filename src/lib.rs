@@ -1,0 +1,40 @@
+//! edgeseal: a self-hosted CDN tier in front of private, KMS-encrypted S3 buckets.
+//!
+//! Data flows one way: listener → route → access → policy → cache → origin → response → log.
+//!
+//! | module | | knows |
+//! |---|---|---|
+//! | [`semantics`] | HTTP's vocabulary: paths, ranges, conditions, Cache-Control | nobody |
+//! | [`config`] | what was typed, what is wrong with it, what it means | nobody |
+//! | [`route`] | host → distribution, path → behaviour | nobody |
+//! | [`policy`] | one question a file: key, admission, freshness, lookup, errors | semantics, config, cache's types |
+//! | [`cache`] | whole objects in memory, arriving ones in flight | policy's types |
+//! | [`origin`] | ask, sign, send, understand | semantics, config |
+//! | [`pipeline`] | the path of a request on one screen | all of the above |
+//! | [`edge`] | everything built, nothing listening | all of the above |
+//! | [`listen`] | sockets, TLS, workers, draining | edge, pipeline |
+//! | [`observe`] | metrics, access log, diagnostics | config |
+//! | [`admin`] | health, readiness, metrics on a listener of their own | observe |
+//! | [`server`] | edge, listeners and admin joined: what `run`, `demo` and the tests start | edge, listen, admin |
+//! | [`cli`] | arguments to exit code | everybody |
+//!
+//! ARCHITECTURE.md walks one request through them.
+
+pub mod admin;
+pub mod body;
+pub mod cache;
+pub mod cli;
+pub mod clock;
+pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod edge;
+pub mod error;
+pub mod listen;
+pub mod observe;
+pub mod origin;
+pub mod pipeline;
+pub mod policy;
+pub mod route;
+pub mod semantics;
+pub mod server;
