@@ -1,0 +1,49 @@
+# What a developer types and what CI runs is the same thing: .ci/run holds the commands.
+
+# List the recipes
+default:
+    @just --list
+
+# Check the formatting
+fmt:
+    .ci/run fmt
+
+# Clippy, warnings are errors, with and without the embedded origin
+lint:
+    .ci/run lint
+
+# Unit and integration tests
+test:
+    .ci/run test
+
+# Documentation builds without warnings
+doc:
+    .ci/run doc
+
+# No second HTTP or TLS stack in the tree
+tree:
+    .ci/run tree
+
+# Licences, bans and sources, where cargo-deny is installed
+deny:
+    .ci/run deny
+
+# edgeseal in front of SeaweedFS: BINARY, or a fresh debug build
+acceptance binary='':
+    {{ if binary == '' { '.ci/run acceptance' } else { 'tests/acceptance/run.py ' + quote(binary) } }}
+
+# All that CI runs, in its order
+ci:
+    .ci/run
+
+# Pure hot functions by criterion, then the real binary over loopback TLS
+bench:
+    cargo bench --locked
+
+# A private bucket and the edge in front of it, on this machine
+demo *arguments:
+    cargo run --locked --release -- demo {{ arguments }}
+
+# The container image
+image tag='edgeseal:latest':
+    DOCKER_BUILDKIT=1 docker build --tag {{ quote(tag) }} .
