@@ -158,7 +158,6 @@ impl Worker {
         accepting.await;
         if tokio::time::timeout(self.grace, self.live.none_left()).await.is_err() {
             tracing::warn!("the grace period is over; the last connections are cut");
-            self.live.give_up();
         }
     }
 
@@ -210,11 +209,6 @@ impl Live {
             }
             changed.await;
         }
-    }
-
-    /// One worker's time is over, and so is that of all.
-    fn give_up(&self) {
-        self.changed.notify_waiters();
     }
 }
 

@@ -43,10 +43,15 @@ fn directives(user: Option<&str>) -> String {
 /// among them (s3 §1.14 item 8).
 const CAPPED: [&str; 3] = ["aws_", "hyper", "h2"];
 
+/// The embedded origin's protocol crate: each refusal, which is its purpose, would be an error in the log.
+const SILENT: &str = "s3s";
+
 /// Whether this may ever be shown. No directive gets round it: an `EnvFilter` alone would let
 /// `aws_sigv4::http_request=trace` or `[span]=trace` through.
 fn harmless(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::WARN || !CAPPED.iter().any(|capped| metadata.target().starts_with(capped))
+    let target = metadata.target();
+    let capped = CAPPED.iter().any(|capped| target.starts_with(capped)) && *metadata.level() > Level::WARN;
+    !capped && !target.starts_with(SILENT)
 }
 
 fn subscriber<W>(
@@ -136,6 +141,7 @@ mod tests {
             tracing::info!(target: "aws_config::profile", "SECRET");
             tracing::debug!(target: "hyper::proto::h1", "SECRET");
             tracing::trace!(target: "h2::codec", "SECRET");
+            tracing::error!(target: "s3s::ops", "SECRET");
             tracing::warn!(target: "aws_config::profile", "clock is off");
             tracing::trace!(target: "edgeseal", "control");
         };

@@ -129,7 +129,7 @@ impl Origin {
                 Ok(Attempt::Answer(answer)) => {
                     self.contact.store(Contact::Answered as u8, Ordering::Relaxed);
                     self.metrics.answered(answer.status.as_u16(), started.elapsed());
-                    return Ok(answer);
+                    return Ok(*answer);
                 }
                 Ok(Attempt::Again) => continue,
                 Err(failure) => failure,
@@ -180,7 +180,7 @@ impl Origin {
         let status = response.status();
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             response::check(ask, status, response.headers())?;
-            return Ok(Attempt::Answer(self.answer(ask, response, lease)));
+            return Ok(Attempt::Answer(Box::new(self.answer(ask, response, lease))));
         }
         self.refused(response, lease, signer.as_ref(), &place, chances).await
     }
@@ -347,7 +347,7 @@ enum Contact {
 }
 
 enum Attempt {
-    Answer(OriginResponse),
+    Answer(Box<OriginResponse>),
     Again,
 }
 

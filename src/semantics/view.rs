@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn a_request_names_exactly_one_host() {
         use Unreadable::Malformed;
-        let table: &[(&str, &[(&str, &str)], Result<&str, Unreadable>)] = &[
+        type Fields = &'static [(&'static str, &'static str)];
+        let table: &[(&str, Fields, Result<&str, Unreadable>)] = &[
             ("/a", &[("host", "Cdn.Example.com:8443")], Ok("cdn.example.com")),
             ("http://cdn.example.com/a", &[("host", "CDN.example.com")], Ok("cdn.example.com")),
             ("https://cdn.example.com/a", &[], Ok("cdn.example.com")), // HTTP/2: no Host field
