@@ -24,8 +24,9 @@ pub(super) struct Source {
 /// Flags that beat the file.
 #[derive(Debug, Args)]
 pub(super) struct Overriding {
-    /// Region of the bucket, with s3://BUCKET
-    #[arg(long, env = "AWS_REGION", value_name = "REGION", conflicts_with_all = ["config", "distribution"])]
+    /// Region of the bucket, with s3://BUCKET [default: AWS_REGION]
+    // Not clap's `env`: a variable that is set for other programs would then conflict with --config.
+    #[arg(long, value_name = "REGION", conflicts_with_all = ["config", "distribution"])]
     region: Option<String>,
     /// Address of the HTTP listener; port 0 lets the system choose
     #[arg(long, env = "EDGESEAL_HTTP", value_name = "ADDR")]
