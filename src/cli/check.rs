@@ -24,7 +24,7 @@ impl Check {
         let (ok, findings) = match source::load(&self.source, &self.over) {
             Ok(loaded) => {
                 let certificates = certificates(&loaded.config.tls);
-                let ok = certificates.is_empty();
+                let ok = certificates.iter().all(|finding| finding.severity == Severity::Warning);
                 (ok, [loaded.warnings, certificates].concat())
             }
             Err(findings) => (false, findings),
@@ -41,15 +41,26 @@ impl Check {
 
 /// Certificates are files, not sockets: `check` reads them as `run` would.
 fn certificates(tls: &Tls) -> Vec<Finding> {
-    let Err(errors) = certs::load(&tls.certificates) else { return Vec::new() };
-    errors
-        .iter()
-        .map(|error| Finding {
-            severity: Severity::Error,
-            place: Place { source: "tls.certificate".into(), line: None },
-            key: String::new(),
-            message: error.to_string(),
-            fix: None,
-        })
-        .collect()
+    let finding = |severity, message: String, fix: Option<&str>| Finding {
+        severity,
+        place: Place { source: "tls.certificate".into(), line: None },
+        key: String::new(),
+        message,
+        fix: fix.map(str::to_owned),
+    };
+    if tls.certificates.is_empty() {
+        let message = "none is configured: a self-signed one will be made at start".to_owned();
+        return vec![finding(
+            Severity::Warning,
+            message,
+            Some("name one in [[tls.certificate]], or by --tls-cert"),
+        )];
+    }
+    match certs::load(&tls.certificates) {
+        Ok(certificates) => {
+            let warnings = certificates.warnings();
+            warnings.iter().map(|warning| finding(Severity::Warning, warning.to_string(), None)).collect()
+        }
+        Err(errors) => errors.iter().map(|error| finding(Severity::Error, error.to_string(), None)).collect(),
+    }
 }

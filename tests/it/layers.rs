@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 /// Modules, and those of ours that they may not name outside their tests.
 const FORBIDDEN: &[(&str, &[&str])] = &[
-    ("semantics", &["config", "route", "policy", "cache", "origin", "pipeline", "edge", "listen", "observe", "admin"]),
+    (
+        "semantics",
+        &["config", "route", "policy", "cache", "origin", "pipeline", "edge", "listen", "observe", "admin"],
+    ),
     ("config", &["cache", "origin", "pipeline", "edge", "listen", "observe", "admin", "route"]),
     ("route", &["cache", "origin", "pipeline", "edge", "listen", "observe", "admin"]),
     ("policy", &["pipeline", "edge", "listen", "observe", "admin"]),
@@ -20,7 +23,8 @@ const FORBIDDEN_TO_ALL: &[&str] = &["demo", "cli"];
 
 /// Pure modules decide with what they are given: no runtime, no sockets, no clock.
 const PURE: &[&str] = &["semantics", "route", "policy", "config"];
-const IMPURE: &[&str] = &["tokio::", "clock::now", "SystemTime::now", "Instant::now", "std::net::Tcp", "hyper::"];
+const IMPURE: &[&str] =
+    &["tokio::", "clock::now", "SystemTime::now", "Instant::now", "std::net::Tcp", "hyper::"];
 
 #[test]
 fn modules_know_only_whom_they_may() {

@@ -26,6 +26,8 @@ pub(super) enum HostError {
     NoBucket,
     #[error("is not in the partition of Region {region}, whose names end in {suffix}")]
     OtherPartition { region: String, suffix: &'static str },
+    #[error("is a host name and not a bucket's name")]
+    HostAsBucket,
     #[error("is not the name of an S3 bucket; custom origins are not supported yet")]
     NotS3,
 }
@@ -40,6 +42,7 @@ impl HostError {
             Self::NotYet(_) | Self::NoBucket | Self::OtherPartition { .. } => {
                 "use the bucket's regional name, BUCKET.s3.REGION.amazonaws.com".to_owned()
             }
+            Self::HostAsBucket => "write it as domain_name, or only the bucket's own name".to_owned(),
             Self::NotS3 => "for a store that speaks S3, give bucket, region and endpoint".to_owned(),
         }
     }
@@ -80,6 +83,12 @@ pub(super) fn parse(name: &str) -> Result<S3Host, HostError> {
             service: service.to_owned(),
         }),
     }
+}
+
+/// What is wrong with a host of S3's that was written where a bucket's name belongs; `None` for any other name.
+pub(super) fn as_bucket(name: &str) -> Option<HostError> {
+    split_suffix(name)?;
+    Some(check(name).err().unwrap_or(HostError::HostAsBucket))
 }
 
 /// Refuses hosts, of domain names and of endpoints, that do not answer signed reads of a bucket. Lower-case.

@@ -85,7 +85,9 @@ fn bucket(report: &mut Report, typed: &Typed<raw::Origin>, named: &Field<S3Host>
         }
         (Field::Unreadable, _) | (Field::Absent, Field::Unreadable) => return String::new(),
     };
-    if let Some(problem) = bucket_problem(name) {
+    if let Some(host) = host::as_bucket(name) {
+        report.error(at, host.to_string(), host.fix());
+    } else if let Some(problem) = bucket_problem(name) {
         let fix = "3 to 63 of a-z 0-9 - . that begin and end with a letter or digit";
         report.error(at, format!("{name:?} is not a bucket's name: {problem}"), fix);
     }

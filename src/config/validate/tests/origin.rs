@@ -23,6 +23,13 @@ fn buckets() {
         error(bucket("192.168.5.4"), place, "IP address", "3 to 63"),
         error(bucket("ap-x1y2-s3alias"), place, "not supported yet", "3 to 63"),
         error(bucket("b--use1-az4--x-s3"), place, "not supported yet", "3 to 63"),
+        error(
+            bucket("b.s3-website-eu-west-1.amazonaws.com"),
+            place,
+            "website endpoint",
+            "b.s3.eu-west-1.amazonaws.com",
+        ),
+        error(bucket("b.s3.eu-west-1.amazonaws.com"), place, "not a bucket's name", "domain_name"),
     ]);
 }
 
