@@ -251,10 +251,7 @@ impl Origin {
         let mended = match remedy {
             Remedy::GiveUp => false,
             Remedy::RefreshCredentials => match signer {
-                Some(used) if chances.once(Chance::Credentials) => {
-                    self.credentials.refresh(used).await;
-                    true
-                }
+                Some(used) if chances.once(Chance::Credentials) => self.renewed(used).await,
                 _ => false,
             },
             Remedy::CorrectClock { server_time } => {
@@ -285,6 +282,12 @@ impl Origin {
         let body = OriginBody::new(incoming, lease, self.config.read_timeout, self.metrics.clone());
         let body = Limited::new(body, MAX_ERROR_BODY).collect().await.ok()?.to_bytes();
         s3_error::parse(&body)
+    }
+
+    /// `false`: there are no others to try than those that were refused.
+    async fn renewed(&self, used: &Arc<Credentials>) -> bool {
+        self.credentials.refresh(used).await;
+        self.credentials.current(SystemTime::now()).is_some_and(|current| !Arc::ptr_eq(&current, used))
     }
 
     fn corrected(&self, now: SystemTime) -> SystemTime {
