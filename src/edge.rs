@@ -149,7 +149,7 @@ impl Edge {
             checks.push(credentials_check(origin, now));
             checks.push(Check {
                 name: "origin",
-                ok: origin.is_reachable(),
+                ok: origin.is_reachable(crate::clock::now()),
                 detail: format!("{}: {}", origin.config().id, origin.last_contact()),
             });
         }

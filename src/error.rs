@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use crate::observe::record::DetailedResult;
 use crate::origin::error::OriginError;
+use crate::origin::request::Unaskable;
 use crate::semantics::view::Unreadable;
 
 /// Why a request is answered by the edge itself, and not with an object or an origin's answer.
@@ -105,6 +106,15 @@ impl Refusal {
     #[must_use]
     pub fn closes_connection(&self) -> bool {
         matches!(self, Self::Malformed(_) | Self::UrlTooLong | Self::HeadersTooLarge | Self::UnexpectedBody)
+    }
+}
+
+impl From<Unaskable> for Refusal {
+    fn from(unaskable: Unaskable) -> Self {
+        match unaskable {
+            Unaskable::NoKey => Self::NoObjectNamed,
+            Unaskable::Climbs => Self::Malformed("the path climbs above its root"),
+        }
     }
 }
 

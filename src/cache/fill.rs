@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The writer never waits for a reader as long as the body may be kept. A body that turns out to be larger than may
-//! be kept becomes a *window*: what all readers have passed is let go, and the writer waits for the slowest, but
-//! only for [`PATIENCE`]; then that reader is cut off. So memory stays bounded and nobody is held up for long.
+//! be kept becomes a *window*: what all readers have passed is let go, and the writer waits for the slowest. A reader
+//! that makes the writer wait for [`PATIENCE`] in all while it takes less than [`WINDOW`] is cut off. So memory stays
+//! bounded, and nobody is held below 100 KiB/s by another.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use slab::Slab;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::origin::error::OriginError;
 
@@ -26,7 +28,7 @@ use crate::origin::error::OriginError;
 pub const PIECE: usize = 1 << 20;
 /// How much of a body that may not be kept is in memory at most, beside the last piece that arrived.
 pub const WINDOW: u64 = 1 << 20;
-/// How long the slowest reader of a window may hold up the others.
+/// How long, in all, the slowest reader may hold up the others for each [`WINDOW`] that it takes.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The readers' side; cheap to share.
@@ -43,6 +45,9 @@ pub struct Filling {
 #[derive(Debug)]
 pub struct Writer {
     filling: Arc<Filling>,
+    /// The time spent waiting for room since the window's base was at `mark`.
+    waited: Duration,
+    mark: u64,
 }
 
 #[derive(Debug)]
@@ -81,7 +86,7 @@ pub fn begin(length: Option<u64>) -> (Writer, Arc<Filling>) {
     let shared =
         Shared { chunks: VecDeque::new(), length: 0, end: End::Open, window: false, readers: Slab::new() };
     let filling = Arc::new(Filling { shared: Mutex::new(shared), moved: Notify::new(), length });
-    (Writer { filling: Arc::clone(&filling) }, filling)
+    (Writer { filling: Arc::clone(&filling), waited: Duration::ZERO, mark: 0 }, filling)
 }
 
 impl Writer {
@@ -94,10 +99,11 @@ impl Writer {
         let start = shared.length;
         shared.length += bytes.len() as u64;
         shared.chunks.push_back(Chunk { start, bytes });
-        if !shared.window {
-            shared.merge_tail(PIECE);
-        }
+        let merge = !shared.window && shared.tail_bytes() >= PIECE;
         wake(shared);
+        if merge {
+            self.merge_tail();
+        }
     }
 
     /// Bytes so far.
@@ -119,27 +125,61 @@ impl Writer {
     /// Waits until the window has room. `false`: no reader is left, nobody wants the rest.
     pub async fn room(&mut self) -> bool {
         loop {
-            let moved = self.filling.moved.notified();
+            let filling = Arc::clone(&self.filling);
+            let moved = filling.moved.notified();
             tokio::pin!(moved);
             moved.as_mut().enable();
-            match self.filling.lock().trim() {
+            let base = match self.filling.lock().trim() {
                 Room::Free => return true,
                 Room::Nobody => return false,
-                Room::Full => {}
+                Room::Full { base } => base,
+            };
+            if base >= self.mark + WINDOW {
+                self.start_waiting_from(base);
             }
-            if tokio::time::timeout(PATIENCE, moved).await.is_err() {
-                self.filling.lock().cut_slowest();
+            let since = Instant::now();
+            let in_time = tokio::time::timeout(PATIENCE - self.waited, moved).await.is_ok();
+            self.waited = (self.waited + since.elapsed()).min(PATIENCE);
+            if !in_time {
+                let base = self.filling.lock().cut_slowest();
+                self.start_waiting_from(base);
             }
         }
+    }
+
+    fn start_waiting_from(&mut self, base: u64) {
+        self.waited = Duration::ZERO;
+        self.mark = base;
     }
 
     /// Every byte has arrived: the pieces to keep. Readers are told by [`Writer::complete`], after the object is
     /// where the next viewer looks for it.
     #[must_use]
     pub fn pieces(&mut self) -> Box<[Bytes]> {
+        self.merge_tail();
+        self.filling.lock().chunks.iter().map(|chunk| chunk.bytes.clone()).collect()
+    }
+
+    /// Copies the run of small chunks at the end into one. Only the writer changes the end of a body that is kept, so
+    /// the copying itself needs no lock, and keeps no reader waiting.
+    fn merge_tail(&mut self) {
+        let run: Vec<Bytes> = {
+            let shared = self.filling.lock();
+            let first = shared.chunks.len() - shared.tail().count();
+            shared.chunks.range(first..).map(|chunk| chunk.bytes.clone()).collect()
+        };
+        let mut merged = BytesMut::with_capacity(run.iter().map(Bytes::len).sum());
+        for bytes in &run {
+            merged.extend_from_slice(bytes);
+        }
+        if merged.is_empty() {
+            return;
+        }
         let mut shared = self.filling.lock();
-        shared.merge_tail(0);
-        shared.chunks.iter().map(|chunk| chunk.bytes.clone()).collect()
+        let first = shared.chunks.len() - run.len();
+        let start = shared.chunks[first].start;
+        shared.chunks.truncate(first);
+        shared.chunks.push_back(Chunk { start, bytes: merged.freeze() });
     }
 
     /// The body is whole.
@@ -201,7 +241,7 @@ impl Filling {
 
 enum Room {
     Free,
-    Full,
+    Full { base: u64 },
     Nobody,
 }
 
@@ -211,41 +251,35 @@ impl Shared {
         self.chunks.front().map_or(self.length, |chunk| chunk.start)
     }
 
-    /// Copies the run of small chunks at the end into one, once it has `at_least` bytes.
-    fn merge_tail(&mut self, at_least: usize) {
-        let mut size = 0;
-        let small = self.chunks.iter().rev().take_while(|chunk| chunk.bytes.len() < PIECE).inspect(|chunk| {
-            size += chunk.bytes.len();
-        });
-        let run = small.count();
-        if run == 0 || size < at_least || (run == 1 && at_least > 0) {
-            return;
-        }
-        let tail = self.chunks.split_off(self.chunks.len() - run);
-        let start = tail.front().map_or(self.length, |chunk| chunk.start);
-        let mut merged = BytesMut::with_capacity(size);
-        for chunk in tail {
-            merged.extend_from_slice(&chunk.bytes);
-        }
-        self.chunks.push_back(Chunk { start, bytes: merged.freeze() });
+    /// The run of small chunks at the end.
+    fn tail(&self) -> impl Iterator<Item = &Chunk> {
+        self.chunks.iter().rev().take_while(|chunk| chunk.bytes.len() < PIECE)
     }
 
-    /// Lets go of what every reader has passed.
+    fn tail_bytes(&self) -> usize {
+        self.tail().map(|chunk| chunk.bytes.len()).sum()
+    }
+
+    /// Lets go of what every reader has passed. Those that were cut off do not count.
     fn trim(&mut self) -> Room {
-        let Some(slowest) = self.readers.iter().map(|(_, seat)| seat.position).min() else {
+        let base = self.base();
+        let positions = self.readers.iter().map(|(_, seat)| seat.position);
+        let Some(slowest) = positions.filter(|&position| position >= base).min() else {
             return Room::Nobody;
         };
         while self.chunks.front().is_some_and(|chunk| chunk.start + chunk.bytes.len() as u64 <= slowest) {
             self.chunks.pop_front();
         }
-        if self.length - self.base() <= WINDOW { Room::Free } else { Room::Full }
+        let base = self.base();
+        if self.length - base <= WINDOW { Room::Free } else { Room::Full { base } }
     }
 
-    /// Lets go of the oldest bytes whoever still wants them.
-    fn cut_slowest(&mut self) {
+    /// Lets go of the oldest bytes whoever still wants them; where what is left begins.
+    fn cut_slowest(&mut self) -> u64 {
         while self.length - self.base() > WINDOW {
             self.chunks.pop_front();
         }
+        self.base()
     }
 
     fn at(&self, position: u64) -> Option<Bytes> {

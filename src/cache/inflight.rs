@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::Key;
 use super::fill::Filling;
 use super::object::{Head, Object};
+use crate::clock::Timestamp;
 use crate::origin::OriginResponse;
 use crate::origin::error::OriginError;
 use crate::policy::admission::NotStored;
+use crate::policy::freshness::Lifetime;
 
 /// The fetches that are under way.
 #[derive(Debug, Default)]
@@ -43,7 +46,18 @@ pub enum News {
 #[derive(Debug)]
 pub struct Arriving {
     pub head: Head,
+    pub lifetime: Lifetime,
+    /// When the head had arrived.
+    pub at: Timestamp,
     pub body: Arc<Filling>,
+}
+
+impl Arriving {
+    /// As [`Object::age`].
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> Duration {
+        self.lifetime.initial_age.saturating_add(now.since(self.at))
+    }
 }
 
 /// Where a ready object came from.

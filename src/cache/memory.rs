@@ -18,7 +18,6 @@ pub enum Entry {
     /// The origin's refusal is the answer until then (behaviour §8.1).
     Error {
         error: OriginError,
-        stored_at: Timestamp,
         until: Timestamp,
     },
     /// Until then nobody waits for a fetch of this key: its answer is for one viewer only ("hit for miss").
@@ -56,8 +55,11 @@ impl Memory {
         self.entries.get(key)
     }
 
+    /// Whatever must leave for it leaves now: moka alone would see to it at some later call, and until then
+    /// exceed its limit. Not for the hit path.
     pub fn insert(&self, key: Key, entry: Entry) {
         self.entries.insert(key, entry);
+        self.entries.run_pending_tasks();
     }
 
     pub fn remove(&self, key: &str) {

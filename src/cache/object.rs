@@ -1,7 +1,7 @@
 //! What is kept of a response: a head that can be sent again, and a body in few large pieces.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ETAG, LAST_MODIFIED};
+use http::header::{AGE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::clock::Timestamp;
@@ -19,16 +19,16 @@ pub struct Head {
 
 impl Head {
     /// Copies `headers` into one allocation: values that come from a connection are slices of its read buffer, and
-    /// would keep that alive for as long as the object lives.
+    /// would keep that alive for as long as the object lives. `Age` is left out: it is reckoned for each answer.
     #[must_use]
     pub fn new(status: StatusCode, headers: &HeaderMap) -> Self {
-        let mut text = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
-        for value in headers.values() {
+        let kept = || headers.iter().filter(|(name, _)| *name != AGE);
+        let mut text = BytesMut::with_capacity(kept().map(|(_, value)| value.len()).sum());
+        for (_, value) in kept() {
             text.extend_from_slice(value.as_bytes());
         }
         let mut text = text.freeze();
-        let headers: Box<[_]> = headers
-            .iter()
+        let headers: Box<[_]> = kept()
             .map(|(name, value)| {
                 let copy = HeaderValue::from_maybe_shared(text.split_to(value.len()))
                     .expect("the bytes of a header value are a header value");

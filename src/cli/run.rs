@@ -43,8 +43,12 @@ impl Run {
         }
         // Control work only: credentials, keys, admin. Viewers are served by the workers.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let outcome =
-            runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(serve(&loaded.config)));
+        let outcome = runtime.map_err(Failure::from).and_then(|runtime| {
+            let outcome = runtime.block_on(serve(&loaded.config));
+            // A credential provider that hangs must not hold up the end.
+            runtime.shutdown_background();
+            outcome
+        });
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::patience::Patient;
 use super::tls;
 use crate::edge::Edge;
 use crate::observe::metrics::Metrics;
@@ -37,6 +38,13 @@ const PING: Duration = Duration::from_secs(30);
 /// Plaintext that rustls may hold: with 256 KiB a large body costs a third less than with its default of 64.
 const TLS_BUFFER: usize = 256 << 10;
 
+/// A write that makes no progress for this long ends the connection.
+const SEND: Duration = Duration::from_secs(60);
+/// A connection without a request for this long, and for at most twice as long, is closed.
+const IDLE: Duration = Duration::from_secs(60);
+/// What a connection that has been told to end may take for it, with no request in flight.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How a connection comes in.
 #[derive(Clone)]
 pub(super) enum Door {
@@ -51,17 +59,22 @@ impl Door {
         stream: TcpStream,
         viewer: SocketAddr,
         edge: Arc<Edge>,
-        stop: watch::Receiver<bool>,
+        mut stop: watch::Receiver<bool>,
     ) {
         // Without it small answers are slower, not wrong.
         let _ = stream.set_nodelay(true);
+        let stream = Patient::new(stream, SEND);
         match self {
-            Self::Plain => http1(stream, edge, Connection { viewer, tls: None }, stop).await,
+            Self::Plain => http1(stream, edge, Connection::new(viewer, None), stop).await,
             Self::Tls(acceptor) => {
-                let Some(mut stream) = handshake(&acceptor, stream, &edge.metrics).await else { return };
+                let shaken = tokio::select! {
+                    shaken = handshake(&acceptor, stream, &edge.metrics) => shaken,
+                    _ = stop.wait_for(|&stop| stop) => None,
+                };
+                let Some(mut stream) = shaken else { return };
                 let (_, session) = stream.get_mut();
                 session.set_buffer_limit(Some(TLS_BUFFER));
-                let connection = Connection { viewer, tls: tls::facts(session) };
+                let connection = Connection::new(viewer, Some(tls::facts(session)));
                 if session.alpn_protocol() == Some(b"h2") {
                     http2(stream, edge, connection, stop).await;
                 } else {
@@ -72,11 +85,11 @@ impl Door {
     }
 }
 
-async fn handshake(
+async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     acceptor: &TlsAcceptor,
-    stream: TcpStream,
+    stream: S,
     metrics: &Metrics,
-) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+) -> Option<tokio_rustls::server::TlsStream<S>> {
     let reason = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => return Some(stream),
         Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => "closed",
@@ -91,11 +104,10 @@ async fn handshake(
 async fn http1(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     edge: Arc<Edge>,
-    connection: Connection,
+    connection: Arc<Connection>,
     stop: watch::Receiver<bool>,
 ) {
     let _counted = edge.metrics.connection("http/1.1");
-    let connection = Arc::new(connection);
     let service = service_fn(|request| {
         let response = crate::pipeline::serve(Arc::clone(&edge), Arc::clone(&connection), request);
         async move { Ok::<_, Infallible>(response.await) }
@@ -105,17 +117,16 @@ async fn http1(
         .header_read_timeout(HEADER_READ)
         .max_buf_size(READ_BUFFER)
         .serve_connection(TokioIo::new(io), service);
-    until(stop, pin!(serving), |serving| serving.graceful_shutdown()).await;
+    drive(pin!(serving), |serving| serving.graceful_shutdown(), &connection, stop).await;
 }
 
 async fn http2(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     edge: Arc<Edge>,
-    connection: Connection,
+    connection: Arc<Connection>,
     stop: watch::Receiver<bool>,
 ) {
     let _counted = edge.metrics.connection("h2");
-    let connection = Arc::new(connection);
     let service = service_fn(|request| {
         let response = crate::pipeline::serve(Arc::clone(&edge), Arc::clone(&connection), request);
         async move { Ok::<_, Infallible>(response.await) }
@@ -127,14 +138,16 @@ async fn http2(
         .keep_alive_interval(Some(PING))
         .keep_alive_timeout(PING)
         .serve_connection(TokioIo::new(io), service);
-    until(stop, pin!(serving), |serving| serving.graceful_shutdown()).await;
+    drive(pin!(serving), |serving| serving.graceful_shutdown(), &connection, stop).await;
 }
 
-/// Drives `serving` to its end; once `stop` says so, `shut_down` makes it end after the requests in flight.
-async fn until<S, E>(
+/// Drives `serving` to its end. When `stop` says so, or nothing has been asked for long enough, `shut_down` makes it
+/// end after the requests in flight; a peer that then has none and says nothing more is not waited for.
+async fn drive<S, E>(
+    mut serving: Pin<&mut S>,
+    shut_down: impl FnOnce(Pin<&mut S>),
+    connection: &Arc<Connection>,
     mut stop: watch::Receiver<bool>,
-    mut serving: std::pin::Pin<&mut S>,
-    shut_down: impl FnOnce(std::pin::Pin<&mut S>),
 ) where
     S: Future<Output = Result<(), E>>,
     E: std::fmt::Debug,
@@ -142,16 +155,33 @@ async fn until<S, E>(
     let ended = tokio::select! {
         ended = serving.as_mut() => Some(ended),
         _ = stop.wait_for(|&stop| stop) => None,
+        () = idle(connection, IDLE) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
         None => {
             shut_down(serving.as_mut());
-            serving.await
+            tokio::select! {
+                ended = serving.as_mut() => ended,
+                () = idle(connection, LAST_WORDS) => Ok(()),
+            }
         }
     };
     if let Err(error) = ended {
         // Viewers come and go: of interest only to who looks for it.
         tracing::debug!(?error, "connection ended");
+    }
+}
+
+/// Waits until nothing has been asked, or is still being answered, for `period`.
+async fn idle(connection: &Arc<Connection>, period: Duration) {
+    let mut seen = None;
+    loop {
+        let requests = connection.requests();
+        if Connection::in_flight(connection) == 0 && seen == Some(requests) {
+            return;
+        }
+        seen = (Connection::in_flight(connection) == 0).then_some(requests);
+        tokio::time::sleep(period).await;
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod certs;
 mod connection;
+mod patience;
 pub mod tls;
 
 use std::io;
@@ -110,7 +111,11 @@ impl Bound {
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = std::thread::Builder::new().name(format!("edge-{index}"));
-            workers.push(thread.spawn(move || runtime.block_on(worker.run(pair)))?);
+            workers.push(thread.spawn(move || {
+                runtime.block_on(worker.run(pair));
+                // A name that is still being looked up must not hold up the end.
+                runtime.shutdown_background();
+            })?);
         }
         Ok((Serving { stop, live, workers }, self.admin_listener))
     }

@@ -46,15 +46,16 @@ pub fn server_config(certificates: Arc<Certificates>, policy: SecurityPolicy) ->
     Arc::new(config)
 }
 
-/// What the handshake settled, in the access log's words (behaviour §12.8 fields 21, 22); `None` before it has.
+/// What the handshake settled, in the access log's words (behaviour §12.8 fields 21, 22); `-` before it has.
 #[must_use]
-pub fn facts(connection: &ServerConnection) -> Option<TlsFacts> {
-    let protocol = match connection.protocol_version()? {
-        ProtocolVersion::TLSv1_3 => "TLSv1.3",
-        ProtocolVersion::TLSv1_2 => "TLSv1.2",
-        _ => return None,
+pub fn facts(connection: &ServerConnection) -> TlsFacts {
+    let protocol = match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => "-",
     };
-    Some(TlsFacts { protocol, cipher: cipher(connection.negotiated_cipher_suite()?.suite())? })
+    let suite = connection.negotiated_cipher_suite();
+    TlsFacts { protocol, cipher: suite.and_then(|suite| cipher(suite.suite())).unwrap_or("-") }
 }
 
 /// OpenSSL's names for TLS 1.2, as CloudFront writes them.

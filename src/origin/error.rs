@@ -148,9 +148,35 @@ impl OriginError {
         !matches!(self, Self::NoCredentials | Self::Unsignable | Self::Abandoned)
     }
 
-    /// An expired object may stand in: no answer, or one of 5xx (behaviour §5.3). A 4xx is the answer.
+    /// An expired object may stand in: the origin gave no answer, or one of 5xx (behaviour §5.3). A refusal is an
+    /// answer, also when it is the edge's own key that is refused: what was taken away must not come back.
     #[must_use]
     pub fn allows_stale(&self) -> bool {
-        self.status().is_server_error()
+        match self {
+            Self::Refused { status, cause, .. } => {
+                *status >= 500 || matches!(cause, Cause::Throttled | Cause::KmsThrottled | Cause::Unavailable)
+            }
+            Self::NoCredentials | Self::Unsignable => false,
+            Self::Dns
+            | Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::Tls
+            | Self::ConnectionLost
+            | Self::ReadTimeout
+            | Self::InvalidResponse(_)
+            | Self::WrongRange
+            | Self::BodyCutShort
+            | Self::BodyStalled
+            | Self::Abandoned => true,
+        }
+    }
+
+    /// Nothing came back at all: is the origin there?
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Dns | Self::ConnectRefused | Self::ConnectTimeout | Self::Tls | Self::ConnectionLost
+        )
     }
 }

@@ -3,6 +3,7 @@
 pub mod body;
 pub mod credentials;
 pub mod error;
+mod journey;
 pub mod kms;
 pub mod pool;
 pub mod request;
@@ -12,7 +13,7 @@ pub mod session_policy;
 pub mod sigv4;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -20,17 +21,18 @@ use aws_credential_types::Credentials;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use rustls::ClientConfig;
 
-use crate::clock;
-use crate::config::{self, Endpoint};
+use crate::clock::{self, Timestamp};
+use crate::config;
 use crate::observe::metrics::OriginMetrics;
 use body::OriginBody;
 use credentials::CredentialSource;
 use error::OriginError;
+use journey::{Chance, Journey, Place, back_off, moved, skew};
 use pool::{Lease, Pool};
 pub use request::Ask;
 pub use response::OriginResponse;
@@ -52,14 +54,7 @@ pub struct Origin {
     clock_offset: AtomicI64,
     user_agent: HeaderValue,
     metrics: OriginMetrics,
-    contact: AtomicU8,
-}
-
-#[derive(Debug)]
-struct Place {
-    region: Arc<str>,
-    endpoint: Endpoint,
-    pool: Arc<Pool>,
+    contact: ArcSwap<Contact>,
 }
 
 impl Origin {
@@ -84,23 +79,24 @@ impl Origin {
             clock_offset: AtomicI64::new(0),
             user_agent,
             metrics,
-            contact: AtomicU8::new(Contact::None as u8),
+            contact: ArcSwap::default(),
         })
     }
 
-    /// It has not been asked yet, or its last question was answered, be it with a refusal.
+    /// Is there anything against asking it? One lost question is not: it takes several in a row, and after a while
+    /// without questions the next one may well be answered.
     #[must_use]
-    pub fn is_reachable(&self) -> bool {
-        self.contact.load(Ordering::Relaxed) != Contact::Failed as u8
+    pub fn is_reachable(&self, now: Timestamp) -> bool {
+        let contact = self.contact.load();
+        contact.lost_in_a_row < UNREACHABLE || now.since(contact.at) > FORGET
     }
 
-    /// How the last question ended, for a person.
+    /// How the last questions ended, for a person.
     #[must_use]
-    pub fn last_contact(&self) -> &'static str {
-        match self.contact.load(Ordering::Relaxed) {
-            contact if contact == Contact::Failed as u8 => "the last request got no answer",
-            contact if contact == Contact::Answered as u8 => "answers",
-            _ => "not asked yet",
+    pub fn last_contact(&self) -> String {
+        match self.contact.load().lost_in_a_row {
+            0 => "nothing against it".to_owned(),
+            lost => format!("{lost} requests in a row got no answer"),
         }
     }
 
@@ -122,43 +118,59 @@ impl Origin {
     /// [`OriginError`]; [`OriginError::Refused`] for every status of 400 and above and for redirects, which are never
     /// followed (s3 §2.9).
     pub async fn fetch(&self, ask: &Ask) -> Result<OriginResponse, OriginError> {
-        let mut chances = Chances::new(self.config.connection_attempts);
+        let mut journey = Journey::new(self.place.load_full(), self.config.connection_attempts);
         loop {
             let started = Instant::now();
-            let failure = match self.attempt(ask, &mut chances).await {
+            let outcome = self.attempt(ask, &mut journey).await;
+            if let Ok(Attempt::Again) = outcome {
+                continue;
+            }
+            self.arrived(&journey, &outcome);
+            return match outcome {
                 Ok(Attempt::Answer(answer)) => {
-                    self.contact.store(Contact::Answered as u8, Ordering::Relaxed);
                     self.metrics.answered(answer.status.as_u16(), started.elapsed());
-                    return Ok(*answer);
+                    Ok(*answer)
                 }
                 Ok(Attempt::Again) => continue,
-                Err(failure) => failure,
-            };
-            let contact = if matches!(failure, OriginError::Refused { .. }) {
-                Contact::Answered
-            } else {
-                Contact::Failed
-            };
-            if failure.came_from_origin() {
-                self.contact.store(contact as u8, Ordering::Relaxed);
-            }
-            match &failure {
-                OriginError::Refused { status, cause, .. } => {
-                    self.metrics.answered(*status, started.elapsed());
-                    if matches!(status, 400 | 401 | 403) {
-                        self.metrics.denied(cause.as_str());
-                    }
+                Err(failure) => {
+                    self.count(&failure, started.elapsed());
+                    Err(failure)
                 }
-                other => self.metrics.failed(other.label()),
-            }
-            tracing::debug!(origin = %self.config.id, error = %failure, "origin fetch failed");
-            return Err(failure);
+            };
         }
     }
 
-    async fn attempt(&self, ask: &Ask, chances: &mut Chances) -> Result<Attempt, OriginError> {
-        let place = self.place.load_full();
-        let mut lease = match self.connection(&place, chances).await? {
+    /// Remembers what this fetch has proven: that the origin answers, and where.
+    fn arrived(&self, journey: &Journey, outcome: &Result<Attempt, OriginError>) {
+        let answered = match outcome {
+            Ok(_) | Err(OriginError::Refused { .. }) => true,
+            Err(failure) if failure.is_unreachable() => false,
+            // One bad answer, or a slow one, says nothing of the origin.
+            Err(_) => return,
+        };
+        let lost_in_a_row = if answered { 0 } else { self.contact.load().lost_in_a_row.saturating_add(1) };
+        self.contact.store(Arc::new(Contact { lost_in_a_row, at: clock::now() }));
+        if outcome.is_ok() && journey.remember {
+            self.place.store(Arc::clone(&journey.place));
+        }
+    }
+
+    fn count(&self, failure: &OriginError, took: Duration) {
+        match failure {
+            OriginError::Refused { status, cause, .. } => {
+                self.metrics.answered(*status, took);
+                if matches!(status, 400 | 401 | 403) {
+                    self.metrics.denied(cause.as_str());
+                }
+            }
+            other => self.metrics.failed(other.label()),
+        }
+        tracing::debug!(origin = %self.config.id, error = %failure, "origin fetch failed");
+    }
+
+    async fn attempt(&self, ask: &Ask, journey: &mut Journey) -> Result<Attempt, OriginError> {
+        let place = Arc::clone(&journey.place);
+        let mut lease = match self.connection(&place, journey).await? {
             Some(lease) => lease,
             None => return Ok(Attempt::Again),
         };
@@ -169,32 +181,32 @@ impl Origin {
             match tokio::time::timeout(self.config.read_timeout, lease.sender.send_request(request)).await {
                 // Only what is safe and small to ask again (behaviour §8.7).
                 Err(_) if ask.method == Method::OPTIONS => return Err(OriginError::ReadTimeout),
-                Err(_) => return chances.spend(OriginError::ReadTimeout),
+                Err(_) => return journey.spend(OriginError::ReadTimeout).map(|()| Attempt::Again),
                 Ok(Err(error)) if error.is_parse() || error.is_parse_status() => {
                     return Err(OriginError::InvalidResponse("not HTTP"));
                 }
-                Ok(Err(_)) if lease.reused && chances.stale_connection() => return Ok(Attempt::Again),
-                Ok(Err(_)) => return chances.spend(OriginError::ConnectionLost),
+                Ok(Err(_)) if lease.reused && journey.stale_connection() => return Ok(Attempt::Again),
+                Ok(Err(_)) => return journey.spend(OriginError::ConnectionLost).map(|()| Attempt::Again),
                 Ok(Ok(response)) => response,
             };
         let status = response.status();
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             response::check(ask, status, response.headers())?;
-            return Ok(Attempt::Answer(Box::new(self.answer(ask, response, lease))));
+            return Ok(Attempt::Answer(Box::new(self.answer(response, lease)?)));
         }
-        self.refused(response, lease, signer.as_ref(), &place, chances).await
+        self.refused(response, lease, signer.as_ref(), journey).await
     }
 
     /// An idle connection, or a new one. `None`: that failed, but another attempt is left.
-    async fn connection(&self, place: &Place, chances: &mut Chances) -> Result<Option<Lease>, OriginError> {
-        if !chances.fresh
+    async fn connection(&self, place: &Place, journey: &mut Journey) -> Result<Option<Lease>, OriginError> {
+        if !journey.fresh
             && let Some(lease) = place.pool.idle()
         {
             return Ok(Some(lease));
         }
         match place.pool.connect(self.config.connection_timeout).await {
             Ok(lease) => Ok(Some(lease)),
-            Err(error) => chances.spend(error).map(|_| None),
+            Err(error) => journey.spend(error).map(|()| None),
         }
     }
 
@@ -217,7 +229,7 @@ impl Origin {
                 let credentials = self.credentials.current(now).ok_or(OriginError::NoCredentials)?;
                 let scope = Scope { region: &place.region, payload: self.config.payload_hash };
                 sigv4::sign(&mut head, &credentials, scope, self.corrected(now)).map_err(|error| {
-                    tracing::warn!(origin = %self.config.id, %error, "cannot sign");
+                    tracing::debug!(origin = %self.config.id, %error, "cannot sign");
                     OriginError::Unsignable
                 })?;
                 Ok((head, Some(credentials)))
@@ -225,14 +237,13 @@ impl Origin {
         }
     }
 
-    fn answer(&self, ask: &Ask, response: Response<Incoming>, lease: Lease) -> OriginResponse {
+    fn answer(&self, response: Response<Incoming>, lease: Lease) -> Result<OriginResponse, OriginError> {
         let (parts, incoming) = response.into_parts();
-        let framed = response::is_framed(&ask.method, parts.status, &parts.headers);
-        let length = response::content_length(&parts.headers);
+        let framing = response::framing(&parts.headers)?;
         let mut headers = parts.headers;
         response::sanitize(&mut headers);
         let body = OriginBody::new(incoming, lease, self.config.read_timeout, self.metrics.clone());
-        OriginResponse { status: parts.status, headers, length, framed, received_at: clock::now(), body }
+        Ok(OriginResponse { status: parts.status, headers, framing, received_at: clock::now(), body })
     }
 
     /// Reads the error, and mends what can be mended once.
@@ -241,8 +252,7 @@ impl Origin {
         response: Response<Incoming>,
         lease: Lease,
         signer: Option<&Arc<Credentials>>,
-        place: &Place,
-        chances: &mut Chances,
+        journey: &mut Journey,
     ) -> Result<Attempt, OriginError> {
         let status = response.status().as_u16();
         let (parts, incoming) = response.into_parts();
@@ -251,17 +261,19 @@ impl Origin {
         let mended = match remedy {
             Remedy::GiveUp => false,
             Remedy::RefreshCredentials => match signer {
-                Some(used) if chances.once(Chance::Credentials) => self.renewed(used).await,
+                Some(used) if journey.once(Chance::Credentials) => self.renewed(used).await,
                 _ => false,
             },
             Remedy::CorrectClock { server_time } => {
-                chances.once(Chance::Clock) && self.correct_clock(server_time)
+                journey.once(Chance::Clock) && self.correct_clock(server_time)
             }
             Remedy::CorrectRegion(region) => {
-                chances.once(Chance::Region) && self.correct_region(place, &region)
+                // "Use once, never remember" (s3 §2.9): the name of a new bucket has not settled yet.
+                let lasting = status != StatusCode::TEMPORARY_REDIRECT.as_u16();
+                journey.once(Chance::Region) && self.correct_region(journey, &region, lasting)
             }
             Remedy::BackOff => {
-                let again = chances.once(Chance::BackOff);
+                let again = journey.once(Chance::BackOff);
                 if again {
                     tokio::time::sleep(back_off(&parts.headers)).await;
                 }
@@ -296,164 +308,54 @@ impl Origin {
         if offset < 0 { now.checked_sub(magnitude).unwrap_or(UNIX_EPOCH) } else { now + magnitude }
     }
 
+    /// `false`: no clock is that wrong.
     fn correct_clock(&self, server_time: SystemTime) -> bool {
-        let now = SystemTime::now();
-        let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
-        let offset = match server_time.duration_since(now) {
-            Ok(ahead) => millis(ahead),
-            Err(behind) => -millis(behind.duration()),
-        };
+        let Some(offset) = skew(server_time, SystemTime::now()) else { return false };
         self.clock_offset.store(offset, Ordering::Relaxed);
         tracing::warn!(origin = %self.config.id, offset_ms = offset, "this machine's clock is off; signing by the origin's");
         true
     }
 
-    /// `false`: there is nothing new in it.
-    fn correct_region(&self, place: &Place, region: &str) -> bool {
-        if region == &*place.region {
+    /// Goes on to where the bucket is said to be; it is remembered once it has answered there. `false`: there is
+    /// nothing new in it.
+    fn correct_region(&self, journey: &mut Journey, region: &str, lasting: bool) -> bool {
+        if region == &*journey.place.region {
             return false;
         }
-        let endpoint = moved(&place.endpoint, &place.region, region);
-        let pool = if endpoint == place.endpoint {
-            Arc::clone(&place.pool)
+        let known = self.place.load_full();
+        if region == &*known.region {
+            journey.place = known; // another fetch has found it meanwhile
+            return true;
+        }
+        let endpoint = moved(&journey.place.endpoint, &journey.place.region, region);
+        let pool = if endpoint == journey.place.endpoint {
+            Arc::clone(&journey.place.pool)
         } else {
             match Pool::new(&endpoint, &self.tls) {
                 Ok(pool) => pool,
                 Err(_) => return false,
             }
         };
-        tracing::warn!(origin = %self.config.id, configured = %place.region, actual = region,
+        tracing::warn!(origin = %self.config.id, configured = %self.config.region, actual = region,
             "the bucket is in another Region; set `region` in the configuration");
-        self.place.store(Arc::new(Place { region: region.into(), endpoint, pool }));
+        journey.place = Arc::new(Place { region: region.into(), endpoint, pool });
+        journey.remember = lasting;
         true
     }
 }
 
-/// The same endpoint in another Region; one that was not made from a Region stays (s3 §3).
-fn moved(endpoint: &Endpoint, from: &str, to: &str) -> Endpoint {
-    let label = format!(".{from}.");
-    match endpoint.host.rfind(&label) {
-        Some(at) if endpoint.regional => {
-            let (before, after) = (&endpoint.host[..at], &endpoint.host[at + label.len()..]);
-            Endpoint { host: format!("{before}.{to}.{after}").into(), ..endpoint.clone() }
-        }
-        _ => endpoint.clone(),
-    }
-}
-
-/// How the last question to the origin ended.
-#[derive(Debug, Clone, Copy)]
-enum Contact {
-    None,
-    Answered,
-    Failed,
+/// So many lost questions in a row make an origin unreachable.
+const UNREACHABLE: u32 = 3;
+/// After this long without a question it is worth asking again.
+const FORGET: Duration = Duration::from_secs(30);
+/// How the last questions to the origin ended.
+#[derive(Debug, Default)]
+struct Contact {
+    lost_in_a_row: u32,
+    at: Timestamp,
 }
 
 enum Attempt {
     Answer(Box<OriginResponse>),
     Again,
-}
-
-/// What may be tried once more.
-#[derive(Debug, Clone, Copy)]
-enum Chance {
-    StaleConnection = 1,
-    Credentials = 2,
-    Clock = 4,
-    Region = 8,
-    BackOff = 16,
-}
-
-/// The attempts that are left of a fetch.
-#[derive(Debug)]
-struct Chances {
-    /// Connection attempts and read timeouts together (behaviour §8.7).
-    attempts: u8,
-    used: u8,
-    /// No idle connection any more.
-    fresh: bool,
-}
-
-impl Chances {
-    fn new(attempts: u8) -> Self {
-        Self { attempts, used: 0, fresh: false }
-    }
-
-    fn once(&mut self, chance: Chance) -> bool {
-        let first = self.used & chance as u8 == 0;
-        self.used |= chance as u8;
-        first
-    }
-
-    /// The connection was idle for too long: not an attempt, but only once, and on a fresh one (s3 §2.15).
-    fn stale_connection(&mut self) -> bool {
-        self.fresh = true;
-        self.once(Chance::StaleConnection)
-    }
-
-    /// One attempt is gone; the error when it was the last.
-    fn spend(&mut self, error: OriginError) -> Result<Attempt, OriginError> {
-        self.fresh = true;
-        self.attempts = self.attempts.saturating_sub(1);
-        if self.attempts == 0 { Err(error) } else { Ok(Attempt::Again) }
-    }
-}
-
-/// How long to wait before the one retry: what the origin asks for, within reason, or a little, spread out so that
-/// those who were throttled together do not come back together (s3 §2.16).
-fn back_off(headers: &HeaderMap) -> Duration {
-    const LONGEST: Duration = Duration::from_secs(2);
-    let asked = headers.get("x-amz-retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-    match asked.map(Duration::from_millis) {
-        Some(asked) => asked.min(LONGEST),
-        None => Duration::from_millis(50 + fastrand::u64(0..200)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_learned_region_moves_the_endpoint() {
-        let endpoint = |host: &str, regional| Endpoint {
-            tls: true,
-            host: host.into(),
-            port: None,
-            path_style: false,
-            regional,
-        };
-        let table = [
-            ("b.s3.us-east-1.amazonaws.com", true, "b.s3.eu-west-1.amazonaws.com"),
-            ("s3.us-east-1.amazonaws.com", true, "s3.eu-west-1.amazonaws.com"),
-            ("minio.us-east-1.internal", false, "minio.us-east-1.internal"),
-        ];
-        for (host, regional, expected) in table {
-            assert_eq!(&*moved(&endpoint(host, regional), "us-east-1", "eu-west-1").host, expected);
-        }
-    }
-
-    #[test]
-    fn each_second_chance_comes_once_and_attempts_run_out() {
-        let mut chances = Chances::new(3);
-        assert!(chances.once(Chance::Clock) && !chances.once(Chance::Clock));
-        assert!(chances.once(Chance::Region), "another kind has a chance of its own");
-        assert!(chances.stale_connection() && !chances.stale_connection());
-        assert!(chances.fresh, "the retry must not take another idle connection (s3 §2.15)");
-        assert!(matches!(chances.spend(OriginError::ReadTimeout), Ok(Attempt::Again)));
-        assert!(matches!(chances.spend(OriginError::ReadTimeout), Ok(Attempt::Again)));
-        assert!(matches!(chances.spend(OriginError::ReadTimeout), Err(OriginError::ReadTimeout))); // behaviour §8.7
-    }
-
-    #[test]
-    fn back_off_follows_the_origin_within_reason() {
-        let asked = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-amz-retry-after", HeaderValue::from_static(value));
-            back_off(&headers)
-        };
-        assert_eq!(asked("120"), Duration::from_millis(120));
-        assert_eq!(asked("60000"), Duration::from_secs(2));
-        assert!((50..250).contains(&back_off(&HeaderMap::new()).as_millis()));
-    }
 }

@@ -4,7 +4,7 @@ use http::header::{CACHE_CONTROL, EXPIRES, RANGE, RETRY_AFTER, SET_COOKIE, TRANS
 use http::header::{
     CONTENT_LENGTH, CONTENT_RANGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
 };
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::body::OriginBody;
 use super::error::OriginError;
@@ -19,12 +19,20 @@ pub struct OriginResponse {
     pub status: StatusCode,
     /// As the viewer may see them.
     pub headers: HeaderMap,
-    /// Bytes of the body, if announced.
-    pub length: Option<u64>,
-    /// The body's end is marked, by its length or by chunks.
-    pub framed: bool,
+    pub framing: Framing,
     pub received_at: Timestamp,
     pub body: OriginBody,
+}
+
+impl OriginResponse {
+    /// Bytes of the body, if announced.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::Chunked | Framing::Close => None,
+        }
+    }
 }
 
 /// Is this head an answer to that question (RFC 9110 §15.3.7, §15.4.5)?
@@ -48,10 +56,11 @@ pub fn check(ask: &Ask, status: StatusCode, headers: &HeaderMap) -> Result<(), O
 fn check_range(asked: Spec, headers: &HeaderMap) -> Result<(), OriginError> {
     let (first, last, total) =
         headers.get(CONTENT_RANGE).and_then(range::parse_content_range).ok_or(OriginError::WrongRange)?;
-    let length_agrees = content_length(headers).is_none_or(|length| length == last - first + 1);
+    let length_agrees =
+        content_length(headers).is_none_or(|length| Some(length) == (last - first).checked_add(1));
     let begins_right = match asked {
         Spec::From(from) | Spec::FromTo(from, _) => first == from,
-        Spec::Suffix(n) => total.is_none_or(|total| last + 1 == total && last - first < n),
+        Spec::Suffix(n) => total.is_none_or(|total| last.checked_add(1) == Some(total) && last - first < n),
     };
     let ends_right = match asked {
         Spec::FromTo(_, to) => last <= to,
@@ -66,29 +75,56 @@ fn is_conditional(headers: &HeaderMap) -> bool {
         .any(|name| headers.contains_key(name))
 }
 
-/// `Content-Length`, if it is one number. hyper has already refused several that differ.
-#[must_use]
-pub fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// `Content-Length`, if it is there once and is a number.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next()?.to_str().ok()?;
+    let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+    if digits && lengths.next().is_none() { length.parse().ok() } else { None }
 }
 
-/// Can the end of the body be told from a lost connection? A HEAD's or a 304's always can: there is none.
-#[must_use]
-pub fn is_framed(method: &Method, status: StatusCode, headers: &HeaderMap) -> bool {
-    method == Method::HEAD
-        || status == StatusCode::NOT_MODIFIED
-        || status == StatusCode::NO_CONTENT
-        || headers.contains_key(CONTENT_LENGTH)
-        || headers.contains_key(TRANSFER_ENCODING)
+/// How the end of a body is told (RFC 9112 §6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// After so many bytes.
+    Length(u64),
+    Chunked,
+    /// By the end of the connection, which a lost one has, too.
+    Close,
 }
 
-/// The fields that say how long a refusal holds (behaviour §8.1).
+/// How the end of this answer's body is told; for a HEAD, the end of the body that a GET would have.
+///
+/// # Errors
+/// Both kinds of framing at once, several lengths, or a coding that only the end of the connection ends: no origin
+/// needs them, and whoever reads them otherwise than we do sees another body.
+pub fn framing(headers: &HeaderMap) -> Result<Framing, OriginError> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), headers.contains_key(CONTENT_LENGTH)) {
+        (Some(_), true) => Err(OriginError::InvalidResponse("both Content-Length and Transfer-Encoding")),
+        (Some(coding), false)
+            if coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none() =>
+        {
+            Ok(Framing::Chunked)
+        }
+        (Some(_), false) => Err(OriginError::InvalidResponse("a transfer coding other than chunked")),
+        (None, true) => content_length(headers)
+            .map(Framing::Length)
+            .ok_or(OriginError::InvalidResponse("Content-Length is not one number")),
+        (None, false) => Ok(Framing::Close),
+    }
+}
+
+/// The fields of a refusal that are kept: how long it holds (behaviour §8.1), and how long an object is of which a
+/// range cannot be had. Copies: a value is a slice of the connection's read buffer.
 #[must_use]
 pub fn lasting(headers: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::new();
-    for name in [CACHE_CONTROL, EXPIRES, RETRY_AFTER] {
+    for name in [CACHE_CONTROL, EXPIRES, RETRY_AFTER, CONTENT_RANGE] {
         for value in headers.get_all(&name) {
-            kept.append(name.clone(), value.clone());
+            if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+                kept.append(name.clone(), copy);
+            }
         }
     }
     kept
@@ -112,7 +148,7 @@ pub fn sanitize(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderName;
 
     use super::*;
 
@@ -171,6 +207,34 @@ mod tests {
                 "{asked:?} {status} {answered:?}"
             );
         }
+    }
+
+    #[test]
+    fn an_end_is_told_in_one_way_or_not_at_all() {
+        use Framing::*;
+        type Fields = &'static [(&'static str, &'static str)];
+        let table: &[(Fields, Option<Framing>)] = &[
+            (&[("content-length", "5")], Some(Length(5))),
+            (&[("transfer-encoding", "chunked")], Some(Chunked)),
+            (&[("transfer-encoding", "Chunked")], Some(Chunked)),
+            (&[], Some(Close)),
+            // RFC 9112 §6.1, §6.3: what used to be stored although it was cut or lied about its length.
+            (&[("transfer-encoding", "gzip")], None),
+            (&[("transfer-encoding", "gzip, chunked")], None),
+            (&[("content-length", "5"), ("transfer-encoding", "chunked")], None),
+            (&[("content-length", "+5")], None),
+            (&[("content-length", "5, 5")], None),
+        ];
+        for (fields, expected) in table {
+            assert_eq!(framing(&map(fields)).ok(), *expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_content_range_is_only_wrong() {
+        let lie = map(&[("content-range", "bytes 0-18446744073709551615/*"), ("content-length", "5")]);
+        let asked = ask(&[("range", "bytes=0-")]);
+        assert_eq!(check(&asked, StatusCode::PARTIAL_CONTENT, &lie), Err(OriginError::WrongRange));
     }
 
     #[test]

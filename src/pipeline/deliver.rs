@@ -1,9 +1,10 @@
 //! From an object to a response: conditions, then ranges, then bytes (RFC 9110 §13.2.2, §14.2; behaviour §6).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
 
 use super::Answer;
 use crate::body::Body;
@@ -27,16 +28,14 @@ pub(super) fn stored(
     result: ResultType,
 ) -> Result<Answer, Refusal> {
     let part = match examine(view, &object.head, Some(object.len()))? {
-        Wanted::NotModified => return Ok(not_modified(&object.head, result, age(object, now, result))),
+        Wanted::NotModified => return Ok(not_modified(&object.head, object.age(now), result)),
         Wanted::Whole => None,
         Wanted::Part { first, last } => Some((first, last)),
     };
     let (first, length) = part.map_or((0, object.len()), |(first, last)| (first, last - first + 1));
-    let body = if view.method == Method::HEAD { Body::Empty } else { Body::stored(object, first, length) };
+    let body = Body::stored(object, first, length);
     let mut response = respond(&object.head, part, Some(object.len()), body);
-    if let Some(age) = age(object, now, result) {
-        response.headers_mut().insert(AGE, age);
-    }
+    set_age(&mut response, object.age(now), result);
     Ok(Answer { response, result })
 }
 
@@ -44,27 +43,24 @@ pub(super) fn stored(
 pub(super) fn arriving(
     view: &View<'_>,
     arriving: &Arriving,
+    now: Timestamp,
     result: ResultType,
 ) -> Result<Option<Answer>, Refusal> {
+    let age = arriving.age(now);
+    if result == ResultType::Hit && age >= arriving.lifetime.ttl {
+        return Ok(None); // it takes longer to arrive than it is fresh
+    }
     let length = arriving.body.length();
     let part = match examine(view, &arriving.head, length)? {
-        Wanted::NotModified => return Ok(Some(not_modified(&arriving.head, result, None))),
+        Wanted::NotModified => return Ok(Some(not_modified(&arriving.head, age, result))),
         Wanted::Whole => None,
         Wanted::Part { first, .. } if first > arriving.body.arrived() + WAIT_AHEAD => return Ok(None),
         Wanted::Part { first, last } => Some((first, last)),
     };
-    let body = if view.method == Method::HEAD {
-        Body::Empty
-    } else {
-        match arriving.body.reader(part.map_or(0, |(first, _)| first), part.map(|(_, last)| last)) {
-            Some(reader) => Body::Arriving(reader),
-            None => return Ok(None),
-        }
-    };
-    let mut response = respond(&arriving.head, part, length, body);
-    if result == ResultType::Hit {
-        response.headers_mut().insert(AGE, HeaderValue::from_static("0"));
-    }
+    let reader = arriving.body.reader(part.map_or(0, |(first, _)| first), part.map(|(_, last)| last));
+    let Some(reader) = reader else { return Ok(None) };
+    let mut response = respond(&arriving.head, part, length, Body::Arriving(reader));
+    set_age(&mut response, age, result);
     Ok(Some(Answer { response, result }))
 }
 
@@ -119,13 +115,11 @@ fn respond(head: &Head, part: Option<(u64, u64)>, length: Option<u64>, body: Bod
     response
 }
 
-fn not_modified(head: &Head, result: ResultType, age: Option<HeaderValue>) -> Answer {
+fn not_modified(head: &Head, age: Duration, result: ResultType) -> Answer {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     *response.headers_mut() = without_representation(head);
-    if let Some(age) = age {
-        response.headers_mut().insert(AGE, age);
-    }
+    set_age(&mut response, age, result);
     Answer { response, result }
 }
 
@@ -139,14 +133,16 @@ fn without_representation(head: &Head) -> HeaderMap {
         .collect()
 }
 
-/// Only what comes from the cache has an age (behaviour §9.1).
-fn age(object: &Object, now: Timestamp, result: ResultType) -> Option<HeaderValue> {
-    (result != ResultType::Miss).then(|| object.age(now).as_secs().into())
+/// What comes from the cache has an age (behaviour §9.1), and so has what was old when it came (RFC 9111 §5.1).
+fn set_age(response: &mut Response<Body>, age: Duration, result: ResultType) {
+    if result != ResultType::Miss || age.as_secs() > 0 {
+        response.headers_mut().insert(AGE, age.as_secs().into());
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{HeaderValue, Request};
 
     use super::*;
     use crate::semantics::view;

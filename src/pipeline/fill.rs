@@ -9,6 +9,7 @@ use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 
 use super::{Answer, Route, deliver, pass};
 use crate::cache::Key;
+use crate::cache::budget::Share;
 use crate::cache::fill::{self, Writer};
 use crate::cache::inflight::{Arriving, Joined, Lead, News, Released, Whence};
 use crate::cache::memory::Entry;
@@ -19,11 +20,13 @@ use crate::error::Refusal;
 use crate::observe::record::ResultType;
 use crate::origin::body::OriginBody;
 use crate::origin::error::OriginError;
+use crate::origin::response::Framing;
 use crate::origin::{Ask, OriginResponse};
 use crate::policy::admission::{self, Admission, NotStored};
 use crate::policy::errors;
 use crate::policy::freshness::{self, Lifetime};
 use crate::policy::lookup::{self, Lookup};
+use crate::semantics::conditional;
 use crate::semantics::view::View;
 
 /// Gets the object from the fetch of its key that is under way, or begins one.
@@ -46,7 +49,7 @@ pub(super) async fn fetch(
     };
     let result = if leads { ResultType::Miss } else { ResultType::Hit };
     match flight.news().await {
-        News::Arriving(arriving) => match deliver::arriving(view, &arriving, result)? {
+        News::Arriving(arriving) => match deliver::arriving(view, &arriving, clock::now(), result)? {
             Some(answer) => Ok(answer),
             None => pass::pass(&route, view).await,
         },
@@ -59,8 +62,8 @@ pub(super) async fn fetch(
             deliver::stored(view, &object, clock::now(), result)
         }
         News::Failed(error) => Err(error.into()),
-        News::Released(_, released) => match released.take().filter(|_| pass::wants_whole(view)) {
-            Some(response) => Ok(pass::deliver(view, response)),
+        News::Released(_, released) => match pass::wants_whole(view).then(|| released.take()).flatten() {
+            Some(response) => Ok(pass::deliver(response)),
             None => pass::pass(&route, view).await,
         },
         News::Waiting => Err(OriginError::Abandoned.into()),
@@ -80,7 +83,7 @@ async fn bring(edge: Arc<Edge>, route: Route, lead: Lead, previous: Option<Arc<O
     if fetch.found_after_all(&lead) {
         return;
     }
-    let ask = conditional(&fetch.route.ask, previous.as_deref());
+    let ask = question(&fetch.route.ask, previous.as_deref());
     match fetch.route.origin.fetch(&ask).await {
         Ok(response) if response.status == StatusCode::NOT_MODIFIED => {
             fetch.confirmed(lead, previous, &response).await;
@@ -116,9 +119,26 @@ impl Fetch {
             };
         };
         let fields = object.head.updated(&response.headers).to_map();
-        let lifetime = self.lifetime(&fields, response.received_at);
-        let object = Arc::new(object.confirmed(&response.headers, lifetime, response.received_at));
-        self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::clone(&object)));
+        let at = response.received_at;
+        let answer = admission::Answer {
+            status: object.head.status,
+            headers: &fields,
+            length: Some(object.len()),
+            framed: true,
+        };
+        let admission = admission::response(answer, &self.route.behavior, u64::MAX, at);
+        let lifetime = match admission {
+            Admission::Store(lifetime) => lifetime,
+            // It still answers those who wait, as a whole answer would.
+            Admission::No(_) => freshness::lifetime(&self.route.behavior.cache_policy, &fields, at),
+        };
+        let object = Arc::new(object.confirmed(&response.headers, lifetime, at));
+        match admission {
+            Admission::Store(_) => {
+                self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::clone(&object)));
+            }
+            Admission::No(why) => self.remember(&lead, why),
+        }
         lead.tell(News::Ready(object, Whence::Confirmed));
     }
 
@@ -127,21 +147,21 @@ impl Fetch {
         let answer = admission::Answer {
             status: response.status,
             headers: &response.headers,
-            length: response.length,
-            framed: response.framed,
+            length: response.length(),
+            framed: response.framing != Framing::Close,
         };
         let store = &self.edge.store;
         let admission =
             admission::response(answer, &self.route.behavior, store.max_object, response.received_at);
-        let share = store.budget.reserve(response.length.unwrap_or(0));
+        let share = store.budget.reserve(response.length().unwrap_or(0));
         match (admission, share) {
             (Admission::Store(lifetime), Some(share)) => {
-                let length = response.length;
+                let length = response.length();
                 let head = Head::new(response.status, &response.headers);
                 let (writer, body) = fill::begin(length);
-                lead.tell(News::Arriving(Arc::new(Arriving { head: head.clone(), body })));
-                let inflow =
-                    Inflow { lead: Some(lead), writer, share, head, lifetime, at: response.received_at };
+                let at = response.received_at;
+                lead.tell(News::Arriving(Arc::new(Arriving { head: head.clone(), lifetime, at, body })));
+                let inflow = Inflow { kept: Some((lead, share)), writer, length, head, lifetime, at };
                 self.keep(inflow, response.body).await;
             }
             (Admission::Store(_), None) => self.release(&lead, NotStored::NoRoom, response),
@@ -161,20 +181,22 @@ impl Fetch {
                 None => break,
             }
             let arrived = inflow.writer.len();
-            if inflow.lead.is_some()
-                && (arrived > self.edge.store.max_object || !inflow.share.grow_to(arrived))
+            if let Some((lead, share)) = &mut inflow.kept
+                && (arrived > self.edge.store.max_object || !share.grow_to(arrived))
             {
                 // Its length had not been announced. Who reads it goes on, who comes now fetches for itself.
-                if let Some(lead) = inflow.lead.take() {
-                    self.remember(&lead, NotStored::TooLarge);
-                }
+                self.remember(lead, NotStored::TooLarge);
+                inflow.kept = None;
                 inflow.writer.become_window();
             }
-            if inflow.lead.is_none() && !inflow.writer.room().await {
+            if inflow.kept.is_none() && !inflow.writer.room().await {
                 return;
             }
         }
-        let Some(lead) = &inflow.lead else { return inflow.writer.complete() };
+        if inflow.length.is_some_and(|length| length != inflow.writer.len()) {
+            return inflow.writer.fail(OriginError::BodyCutShort);
+        }
+        let Some((lead, _share)) = &inflow.kept else { return inflow.writer.complete() };
         // First where the next viewer looks, then the end for those who read along, then out of the flights.
         let object = Object::new(inflow.head, inflow.lifetime, inflow.at, inflow.writer.pieces());
         self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::new(object)));
@@ -197,9 +219,14 @@ impl Fetch {
         }
         let fields = error.fields().cloned().unwrap_or_default();
         let ttl = errors::ttl(status, &fields, &self.route.behavior.cache_policy, min_ttl, now);
-        if let Some(ttl) = ttl.filter(|_| error.came_from_origin()) {
-            let entry = Entry::Error { error: error.clone(), stored_at: now, until: now.after(ttl) };
-            self.edge.store.memory.insert(Key::clone(lead.key()), entry);
+        match ttl.filter(|_| error.came_from_origin()) {
+            Some(ttl) => {
+                let entry = Entry::Error { error: error.clone(), until: now.after(ttl) };
+                self.edge.store.memory.insert(Key::clone(lead.key()), entry);
+            }
+            // What was refused must not come back when the origin fails later.
+            None if !error.allows_stale() => self.edge.store.memory.remove(lead.key()),
+            None => {}
         }
         lead.tell(News::Failed(error));
     }
@@ -215,10 +242,6 @@ impl Fetch {
         lead.tell(News::Released(why, Released::new(response)));
     }
 
-    fn lifetime(&self, fields: &http::HeaderMap, at: Timestamp) -> Lifetime {
-        freshness::lifetime(&self.route.behavior.cache_policy, fields, at)
-    }
-
     fn max_ttl(&self) -> Duration {
         self.route.behavior.cache_policy.max_ttl
     }
@@ -226,17 +249,18 @@ impl Fetch {
 
 /// A body on its way into the cache.
 struct Inflow {
-    /// `None`: it is not kept any more.
-    lead: Option<Lead>,
+    /// The duty to keep it and the room for it. `None`: it is not kept any more.
+    kept: Option<(Lead, Share)>,
     writer: Writer,
-    share: crate::cache::budget::Share,
+    /// What the head announced.
+    length: Option<u64>,
     head: Head,
     lifetime: Lifetime,
     at: Timestamp,
 }
 
 /// The question whether `previous` still is the object, or the question for the object (behaviour §5.4).
-fn conditional(ask: &Ask, previous: Option<&Object>) -> Ask {
+fn question(ask: &Ask, previous: Option<&Object>) -> Ask {
     let mut ask = ask.clone();
     if let Some(object) = previous {
         for (validator, condition) in [(ETAG, IF_NONE_MATCH), (LAST_MODIFIED, IF_MODIFIED_SINCE)] {
@@ -251,11 +275,7 @@ fn conditional(ask: &Ask, previous: Option<&Object>) -> Ask {
 /// A 304 that names a version names that of `object` (RFC 9111 §4.3.4).
 fn is_of(response: &OriginResponse, object: &Object) -> bool {
     match response.headers.get(ETAG) {
-        Some(tag) => object.head.get(&ETAG).is_some_and(|own| weak(own.as_bytes()) == weak(tag.as_bytes())),
+        Some(tag) => object.head.get(&ETAG).is_some_and(|own| conditional::is_same_weakly(own, tag)),
         None => true,
     }
-}
-
-fn weak(tag: &[u8]) -> &[u8] {
-    tag.strip_prefix(b"W/").unwrap_or(tag)
 }

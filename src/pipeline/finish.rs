@@ -1,10 +1,12 @@
 //! What every response carries (behaviour §9.1).
 
-use http::header::{DATE, HeaderName, SERVER, VIA};
+use http::header::{CONTENT_LENGTH, DATE, HeaderName, SERVER, VIA};
 use http::{HeaderValue, Response};
+use http_body::Body as _;
 
 use super::Answer;
 use super::tx::{Tracked, Transaction};
+use crate::body::Body;
 use crate::edge::Edge;
 use crate::semantics::date;
 
@@ -15,8 +17,15 @@ const X_AMZ_CF_POP: HeaderName = HeaderName::from_static("x-amz-cf-pop");
 /// Adds the edge's own fields and ties the transaction to the body.
 pub(super) fn seal(edge: &Edge, mut tx: Transaction, answer: Answer) -> Response<Tracked> {
     let Answer { response, result } = answer;
-    let (mut parts, body) = response.into_parts();
+    let (mut parts, mut body) = response.into_parts();
     let headers = &mut parts.headers;
+    if tx.is_head() {
+        // The head of what a GET would get; hyper never asks for the body (RFC 9110 §9.3.2).
+        if let Some(length) = body.size_hint().exact().filter(|_| !headers.contains_key(CONTENT_LENGTH)) {
+            headers.insert(CONTENT_LENGTH, length.into());
+        }
+        body = Body::Empty;
+    }
     headers.insert(X_CACHE, edge.marks.x_cache(result));
     // An earlier proxy's entry stays in front (RFC 9110 §7.6.3).
     headers.append(VIA, edge.marks.via());

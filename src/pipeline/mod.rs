@@ -24,7 +24,7 @@ use crate::edge::{Edge, Site};
 use crate::error::Refusal;
 use crate::observe::record::ResultType;
 use crate::origin::Origin;
-use crate::origin::request::{self, Ask, Unaskable};
+use crate::origin::request::{self, Ask};
 use crate::policy::lookup::{self, Lookup};
 use crate::policy::{admission, key};
 use crate::semantics::path;
@@ -75,31 +75,30 @@ async fn respond(
     method(behavior, &view, has_body)?;
 
     let origin = &site.origins[behavior.origin];
-    request::check(&path, &origin.config().origin_path).map_err(|unaskable| match unaskable {
-        Unaskable::NoKey => Refusal::NoObjectNamed,
-        Unaskable::Climbs => Refusal::Malformed("the path climbs above its root"),
-    })?;
-    let route = Route {
-        site: Arc::clone(site),
-        behavior: Arc::clone(behavior),
-        origin: Arc::clone(origin),
-        ask: ask(behavior, &view, path.into_owned()),
+    request::check(&path, &origin.config().origin_path)?;
+    let route = || -> Result<Route, Refusal> {
+        Ok(Route {
+            site: Arc::clone(site),
+            behavior: Arc::clone(behavior),
+            origin: Arc::clone(origin),
+            ask: ask(behavior, &view, path.clone().into_owned())?,
+        })
     };
     if admission::request(behavior, view.method).is_err() {
-        return pass::pass(&route, &view).await;
+        return pass::pass(&route()?, &view).await;
     }
     let key = key::key(&site.id, view.method, &raw_path, &behavior.cache_policy, view.headers);
     let now = clock::now();
     match lookup::decide(edge.store.memory.get(&key), behavior.cache_policy.max_ttl, now) {
         Lookup::Serve(object) => deliver::stored(&view, &object, now, ResultType::Hit),
         Lookup::ServeAndRefresh(object) => {
-            fill::refresh(edge, &route, &key.into(), &object);
+            fill::refresh(edge, &route()?, &key.into(), &object);
             edge.metrics.stale_served("revalidate");
             deliver::stored(&view, &object, now, ResultType::Hit)
         }
         Lookup::Refuse(error) => Err(error.into()),
-        Lookup::Pass(_) => pass::pass(&route, &view).await,
-        Lookup::Fetch(previous) => fill::fetch(edge, route, &view, key.into(), previous).await,
+        Lookup::Pass(_) => pass::pass(&route()?, &view).await,
+        Lookup::Fetch(previous) => fill::fetch(edge, route()?, &view, key.into(), previous).await,
     }
 }
 
@@ -137,20 +136,26 @@ fn method(behavior: &Behavior, view: &View<'_>, has_body: bool) -> Result<(), Re
 
 /// The origin's question: the path, and of the viewer's fields only what the policy names (behaviour §4.4, s3 §2.1).
 /// A HEAD asks for the object, too: the next GET wants it (behaviour §6).
-fn ask(behavior: &Behavior, view: &View<'_>, path: String) -> Ask {
+///
+/// Whatever a viewer sends may be a secret, so none of it shows in a debug print.
+fn ask(behavior: &Behavior, view: &View<'_>, path: String) -> Result<Ask, Refusal> {
     let mut ask = Ask::get(path);
-    let mut forward = |name: &http::HeaderName| {
+    let is_preflight = view.method == Method::OPTIONS;
+    let preflight = key::preflight(&behavior.cache_policy).filter(|_| is_preflight);
+    let keyed = behavior.cache_policy.headers.iter();
+    for name in keyed.chain(preflight) {
         for value in view.headers.get_all(name) {
-            ask.headers.append(name.clone(), value.clone());
+            value.to_str().map_err(|_| Refusal::Malformed("a field that is forwarded is not text"))?;
+            let mut value = value.clone();
+            value.set_sensitive(true);
+            ask.headers.append(name.clone(), value);
         }
-    };
-    behavior.cache_policy.headers.iter().for_each(&mut forward);
+    }
     if view.method == Method::OPTIONS {
-        key::PREFLIGHT.iter().for_each(&mut forward);
         ask.method = Method::OPTIONS;
     }
     ask.authorization = ask.headers.remove(http::header::AUTHORIZATION);
-    ask
+    Ok(ask)
 }
 
 /// HTTP/1.0 knows neither 307 nor chunks (behaviour §2.1).

@@ -1,9 +1,9 @@
 //! The small pages that the edge answers with in its own name. They carry the request id and nothing else that a
 //! stranger should not know (behaviour §8.6, s3 §2.10).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, Version};
+use http::{HeaderValue, Response, StatusCode, Version};
 
 use super::Answer;
 use super::tx::Transaction;
@@ -25,16 +25,19 @@ pub(super) fn refusal(edge: &Edge, tx: &mut Transaction, parts: &Parts, refusal:
         }
         _ => ("text/html", html(&edge.identity.name, status, refusal.reason(), tx.request_id())),
     };
-    let length = text.len();
-    let body = if parts.method == Method::HEAD { Body::Empty } else { Body::Full(text.into()) };
-    let mut response = Response::new(body);
+    let mut response = Response::new(Body::Full(text.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CONTENT_LENGTH, length.into());
     match refusal {
         Refusal::RangeNotSatisfiable { length } => {
             headers.insert(CONTENT_RANGE, range::unsatisfied(*length));
+        }
+        Refusal::Origin(error) if status == StatusCode::RANGE_NOT_SATISFIABLE => {
+            let told = error.fields().and_then(|fields| fields.get(CONTENT_RANGE));
+            if let Some(told) = told.filter(|told| range::is_unsatisfied(told)) {
+                headers.insert(CONTENT_RANGE, told.clone());
+            }
         }
         Refusal::Origin(error) if status == StatusCode::SERVICE_UNAVAILABLE => {
             let asked = error.fields().and_then(|fields| fields.get(RETRY_AFTER)).cloned();

@@ -3,7 +3,7 @@
 use http::header::{
     CONTENT_LENGTH, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
-use http::{Method, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::{Answer, Route};
 use crate::body::Body;
@@ -18,26 +18,22 @@ use crate::semantics::view::View;
 pub(super) async fn pass(route: &Route, view: &View<'_>) -> Result<Answer, Refusal> {
     let (ask, resumes) = own(&route.ask, view);
     match route.origin.fetch(&ask).await {
-        Ok(response) => Ok(deliver(view, response)),
+        Ok(response) => Ok(deliver(response)),
         // `If-Range` did not hold: the whole object, as RFC 9110 §13.1.5 asks.
         Err(OriginError::Refused { status: 412, .. }) if resumes => {
-            Ok(deliver(view, route.origin.fetch(&whole(&route.ask, view)).await?))
+            Ok(deliver(route.origin.fetch(&whole(&route.ask, view)).await?))
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Hands an answer of the origin to the viewer.
-pub(super) fn deliver(view: &View<'_>, origin: OriginResponse) -> Answer {
-    let body = if view.method == Method::HEAD || origin.status == StatusCode::NOT_MODIFIED {
-        Body::Empty
-    } else {
-        Body::Origin(origin.body)
-    };
-    let mut response = Response::new(body);
+pub(super) fn deliver(origin: OriginResponse) -> Answer {
+    let length = origin.length().filter(|_| origin.status != StatusCode::NOT_MODIFIED);
+    let mut response = Response::new(Body::Origin(origin.body));
     *response.status_mut() = origin.status;
     *response.headers_mut() = origin.headers;
-    if let Some(length) = origin.length.filter(|_| origin.status != StatusCode::NOT_MODIFIED) {
+    if let Some(length) = length {
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
     }
     Answer { response, result: ResultType::Miss }
@@ -45,7 +41,7 @@ pub(super) fn deliver(view: &View<'_>, origin: OriginResponse) -> Answer {
 
 /// A plain request, that an answer for the whole object answers.
 pub(super) fn wants_whole(view: &View<'_>) -> bool {
-    const NARROWING: [http::HeaderName; 5] =
+    const NARROWING: [HeaderName; 5] =
         [RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
     !NARROWING.iter().any(|name| view.headers.contains_key(name))
 }
@@ -54,13 +50,20 @@ fn whole(ask: &Ask, view: &View<'_>) -> Ask {
     Ask { method: view.method.clone(), ..ask.clone() }
 }
 
+/// A condition, all its lines in one (RFC 9110 §5.3). One that is not text is none, as a date that is none.
+fn joined(view: &View<'_>, name: &HeaderName) -> Option<HeaderValue> {
+    let lines: Result<Vec<_>, _> = view.headers.get_all(name).iter().map(HeaderValue::to_str).collect();
+    let lines = lines.ok().filter(|lines| !lines.is_empty())?;
+    HeaderValue::try_from(lines.join(", ")).ok()
+}
+
 /// The viewer's own question. `true`: it resumes a download of one version, and 412 means that there is another.
 /// S3 knows no `If-Range`; `If-Match` beside the range says the same (s3 §2.4).
 fn own(ask: &Ask, view: &View<'_>) -> (Ask, bool) {
     let mut ask = whole(ask, view);
     for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE] {
-        if let Some(value) = view.headers.get(&name) {
-            ask.headers.insert(name, value.clone());
+        if let Some(value) = joined(view, &name) {
+            ask.headers.insert(name, value);
         }
     }
     let asked =

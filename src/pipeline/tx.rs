@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderName, REFERER, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, response};
+use http::{HeaderMap, HeaderValue, Method, response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::body::Body;
@@ -17,16 +18,36 @@ use crate::edge::{Edge, Site};
 use crate::error::Refusal;
 use crate::observe::record::{DetailedResult, Record, ResultType, TlsFacts};
 use crate::origin::error::OriginError;
-use crate::semantics::range;
+use crate::semantics::{range, view};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// What is known of a viewer's connection.
-#[derive(Debug, Clone, Copy)]
+/// What is known of a viewer's connection. Each request in flight holds a reference to it.
+#[derive(Debug)]
 pub struct Connection {
     pub viewer: SocketAddr,
     /// `None`: plain HTTP.
     pub tls: Option<TlsFacts>,
+    requests: AtomicU64,
+}
+
+impl Connection {
+    #[must_use]
+    pub fn new(viewer: SocketAddr, tls: Option<TlsFacts>) -> Arc<Self> {
+        Arc::new(Self { viewer, tls, requests: AtomicU64::new(0) })
+    }
+
+    /// Requests so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests whose answer has not left yet, for the one holder of the connection itself.
+    #[must_use]
+    pub fn in_flight(this: &Arc<Self>) -> usize {
+        Arc::strong_count(this) - 1
+    }
 }
 
 /// One request, from its head to its last byte.
@@ -34,12 +55,15 @@ pub struct Connection {
 pub struct Transaction {
     edge: Arc<Edge>,
     site: Option<Arc<Site>>,
+    /// Held for as long as the request is in flight.
+    _connection: Arc<Connection>,
     started: Instant,
     record: Record,
 }
 
 impl Transaction {
-    pub(super) fn begin(edge: &Arc<Edge>, connection: &Connection, parts: &Parts) -> Self {
+    pub(super) fn begin(edge: &Arc<Edge>, connection: &Arc<Connection>, parts: &Parts) -> Self {
+        connection.requests.fetch_add(1, Ordering::Relaxed);
         let field = |name: &HeaderName| parts.headers.get(name).cloned();
         let host = parts.headers.get(HOST).map_or_else(
             || parts.uri.authority().map_or("", |authority| authority.as_str()).to_owned(),
@@ -66,18 +90,28 @@ impl Transaction {
             response_result: ResultType::Error,
             detailed: DetailedResult::ClientHungUpRequest,
             origin_code: None,
-            bytes_from_viewer: request_bytes(parts),
+            bytes_from_viewer: view::head_bytes(parts) as u64,
             bytes_to_viewer: 0,
             content_type: None,
             content_length: None,
             range: None,
         };
-        Self { edge: Arc::clone(edge), site: None, started: Instant::now(), record }
+        Self {
+            edge: Arc::clone(edge),
+            site: None,
+            _connection: Arc::clone(connection),
+            started: Instant::now(),
+            record,
+        }
     }
 
     pub(super) fn found(&mut self, site: &Arc<Site>) {
         self.record.distribution = Some(Arc::clone(&site.id));
         self.site = Some(Arc::clone(site));
+    }
+
+    pub(super) fn is_head(&self) -> bool {
+        self.record.method == Method::HEAD
     }
 
     pub(super) fn request_id(&self) -> &str {
@@ -199,12 +233,7 @@ fn number(value: &HeaderValue) -> Option<u64> {
     value.to_str().ok()?.parse().ok()
 }
 
-/// Bytes of the head in its HTTP/1.1 form (behaviour §12.8 field 18).
-fn request_bytes(parts: &Parts) -> u64 {
-    let target = parts.uri.path_and_query().map_or(1, |target| target.as_str().len());
-    (parts.method.as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + fields_bytes(&parts.headers)) as u64
-}
-
+/// Bytes of the head in its HTTP/1.1 form (behaviour §12.8 field 4).
 fn response_bytes(head: &response::Parts) -> u64 {
     ("HTTP/1.1 200 OK\r\n\r\n".len() + fields_bytes(&head.headers)) as u64
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{SET_COOKIE, VARY};
+use http::header::VARY;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::freshness::{self, Lifetime};
@@ -39,8 +39,6 @@ pub enum NotStored {
     Unframed,
     /// `Vary: *`: no later request is known to match (RFC 9110 §12.5.5).
     VaryAny,
-    /// It sets a cookie for the viewer that asked.
-    SetCookie,
 }
 
 impl NotStored {
@@ -55,7 +53,6 @@ impl NotStored {
             Self::Status => "status",
             Self::Unframed => "unframed",
             Self::VaryAny => "vary_any",
-            Self::SetCookie => "set_cookie",
         }
     }
 }
@@ -96,8 +93,6 @@ pub fn response(answer: Answer<'_>, behavior: &Behavior, max_object: u64, now: T
         Some(NotStored::TooLarge)
     } else if answer.headers.get_all(VARY).iter().any(|value| value.as_bytes().contains(&b'*')) {
         Some(NotStored::VaryAny)
-    } else if answer.headers.contains_key(SET_COOKIE) {
-        Some(NotStored::SetCookie)
     } else {
         None
     };
@@ -162,7 +157,6 @@ mod tests {
             (206, none, Some(5), true, Some(Status)),
             (204, none, Some(0), true, Some(Status)),
             (200, &[("vary", "Origin, *")], Some(5), true, Some(VaryAny)),
-            (200, &[("set-cookie", "a=b")], Some(5), true, Some(SetCookie)),
             (200, &[("cache-control", "no-store")], Some(5), true, Some(ZeroTtl)), // behaviour §5.1, m = 0
             (200, &[("cache-control", "private")], Some(5), true, Some(ZeroTtl)),
         ];

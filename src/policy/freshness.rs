@@ -35,8 +35,8 @@ pub struct Lifetime {
 
 /// The table of behaviour §5.1 for a response that arrived at `now`.
 ///
-/// `no-store`, `no-cache` and `private` are obeyed when `min_ttl` is zero: stale at once and never served stale, no
-/// matter what else the response says. With a `min_ttl` they are ignored and the object lives that long.
+/// With `no-store`, `no-cache` or `private` an object lives for `min_ttl`, that is not at all when it is zero, and is
+/// never served stale, no matter what else the response says.
 #[must_use]
 pub fn lifetime(policy: &CachePolicy, response: &HeaderMap, now: Timestamp) -> Lifetime {
     let control = cache_control::parse(response);
@@ -51,7 +51,7 @@ pub fn lifetime(policy: &CachePolicy, response: &HeaderMap, now: Timestamp) -> L
         stale_while_revalidate: window(control.stale_while_revalidate),
         must_revalidate: control.must_revalidate || control.proxy_revalidate,
     };
-    if unwelcome && policy.min_ttl.is_zero() { never_stale(lifetime) } else { lifetime }
+    if unwelcome { never_stale(policy, lifetime) } else { lifetime }
 }
 
 /// The origin would rather not have it cached.
@@ -78,9 +78,10 @@ fn stay(policy: &CachePolicy, control: &CacheControl, response: &HeaderMap, now:
 }
 
 /// The copy that behaviour §5.1's retention note keeps for an unreachable origin is opt-in for private data.
-fn never_stale(lifetime: Lifetime) -> Lifetime {
+/// So such an answer is kept for the minimum, and not a second longer.
+fn never_stale(policy: &CachePolicy, lifetime: Lifetime) -> Lifetime {
     Lifetime {
-        ttl: lifetime.initial_age,
+        ttl: lifetime.initial_age.saturating_add(policy.min_ttl),
         stale_if_error: Some(Duration::ZERO),
         stale_while_revalidate: None,
         must_revalidate: true,

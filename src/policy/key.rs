@@ -4,16 +4,22 @@
 //! theirs (behaviour §4.1). Always from the viewer's untouched request: two distributions in front of one bucket
 //! never share an object. Neither scheme nor Host is part of it.
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, Method};
 
 use crate::config::CachePolicy;
 
 /// Fields that an answer to OPTIONS depends on: a preflight means nothing without them.
-pub const PREFLIGHT: [HeaderName; 3] = [
+static PREFLIGHT: [HeaderName; 3] = [
     http::header::ORIGIN,
     http::header::ACCESS_CONTROL_REQUEST_METHOD,
     http::header::ACCESS_CONTROL_REQUEST_HEADERS,
 ];
+
+/// The fields of [`PREFLIGHT`] that the policy does not name anyway.
+pub fn preflight(policy: &CachePolicy) -> impl Iterator<Item = &HeaderName> {
+    PREFLIGHT.iter().filter(|name| !policy.headers.contains(name))
+}
 
 /// Ends each part. No path and no header value can hold it, so no two requests run into one key.
 const SEPARATOR: char = '\n';
@@ -34,7 +40,7 @@ pub fn key(
     if method == Method::OPTIONS {
         key.push(SEPARATOR);
         key.push_str("OPTIONS");
-        PREFLIGHT.iter().for_each(|name| push(&mut key, name, headers));
+        preflight(policy).for_each(|name| push(&mut key, name, headers));
     }
     policy.headers.iter().for_each(|name| push(&mut key, name, headers));
     key
@@ -46,9 +52,21 @@ fn push(key: &mut String, name: &HeaderName, headers: &HeaderMap) {
         key.push(SEPARATOR);
         key.push_str(name.as_str());
         key.push(':');
-        // Bytes above ASCII become what they are in Latin-1, so that different bytes stay different.
-        key.extend(value.as_bytes().iter().map(|&byte| char::from(byte)));
+        if name == AUTHORIZATION {
+            // Keys are kept for as long as their objects; a credential must not be.
+            key.push_str(&digest(value.as_bytes()));
+        } else {
+            // Bytes above ASCII become what they are in Latin-1, so that different bytes stay different.
+            key.extend(value.as_bytes().iter().map(|&byte| char::from(byte)));
+        }
     }
+}
+
+/// SHA-256 in base64.
+fn digest(secret: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD_NO_PAD
+        .encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret))
 }
 
 #[cfg(test)]
@@ -102,6 +120,14 @@ mod tests {
         ];
         let distinct: std::collections::HashSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len(), "{keys:?}");
+    }
+
+    #[test]
+    fn a_credential_tells_keys_apart_and_is_not_in_them() {
+        let by_viewer = policy(&["authorization"]);
+        let of = |secret| key("d", &Method::GET, "/a", &by_viewer, &request(&[("authorization", secret)]));
+        assert_ne!(of(b"Bearer one"), of(b"Bearer two"));
+        assert!(!of(b"Bearer one").contains("one"));
     }
 
     #[test]

@@ -120,8 +120,7 @@ mod tests {
     #[test]
     fn errors_and_markers_hold_until_their_time() {
         let until = Timestamp::from_secs(110);
-        let stored_at = Timestamp::from_secs(100);
-        let error = Entry::Error { error: OriginError::ReadTimeout, stored_at, until };
+        let error = Entry::Error { error: OriginError::ReadTimeout, until };
         let marker = Entry::NotStored { why: NotStored::TooLarge, until };
         let table = [
             (&error, 109, "refuse"),

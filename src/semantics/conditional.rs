@@ -39,6 +39,13 @@ pub fn evaluate(request: &HeaderMap, object: Validators<'_>) -> Verdict {
     Verdict::Proceed
 }
 
+/// Do two entity tags name the same version but for `W/` (RFC 9110 §8.8.3.2)?
+#[must_use]
+pub fn is_same_weakly(one: &HeaderValue, other: &HeaderValue) -> bool {
+    let tag = |value: &'_ HeaderValue| Tag::split(value.as_bytes().trim_ascii()).0.opaque.to_owned();
+    tag(one) == tag(other)
+}
+
 /// Whether `Range` may be honoured: `If-Range` is absent, or names this very version (RFC 9110 §13.1.5). ETags are
 /// compared strongly, a date must be `Last-Modified` exactly. Otherwise the whole object is the answer.
 #[must_use]

@@ -71,6 +71,15 @@ pub fn unsatisfied(length: u64) -> HeaderValue {
     HeaderValue::try_from(format!("bytes */{length}")).expect("digits and punctuation")
 }
 
+/// Is it the `Content-Range` of a 416, and nothing else?
+#[must_use]
+pub fn is_unsatisfied(value: &HeaderValue) -> bool {
+    value
+        .as_bytes()
+        .strip_prefix(b"bytes */")
+        .is_some_and(|length| (1..=20).contains(&length.len()) && length.iter().all(u8::is_ascii_digit))
+}
+
 /// First and last byte, both included, and the length unless it is `*`. `None`: not in bytes, of a 416, or its
 /// numbers contradict each other; then the body cannot be placed (RFC 9110 §14.4).
 #[must_use]

@@ -16,8 +16,6 @@ pub const MAX_HEADERS: usize = 32_768;
 pub struct View<'a> {
     pub method: &'a Method,
     pub host: Host<'a>,
-    /// As the viewer wrote it, with its port.
-    pub authority: &'a str,
     /// Begins with `/`; percent-encoded as the viewer wrote it.
     pub raw_path: &'a str,
     pub query: Option<&'a str>,
@@ -25,8 +23,6 @@ pub struct View<'a> {
     pub secure: bool,
     pub version: Version,
     pub headers: &'a HeaderMap,
-    /// Bytes of the head on the wire (of its HTTP/1.1 form).
-    pub head_bytes: usize,
 }
 
 /// Why a request cannot be taken up.
@@ -46,12 +42,11 @@ pub enum Unreadable {
 pub fn parse(parts: &Parts, secure: bool) -> Result<View<'_>, Unreadable> {
     let authority = authority(parts);
     let path_and_query = parts.uri.path_and_query().map_or("", |p| p.as_str());
-    let head_bytes = head_bytes(parts, path_and_query);
     let scheme = if secure { "https://" } else { "http://" };
     if scheme.len() + authority.map_or(0, str::len) + path_and_query.len() > MAX_URL {
         return Err(Unreadable::UrlTooLong);
     }
-    if head_bytes > MAX_HEADERS {
+    if head_bytes(parts) > MAX_HEADERS {
         return Err(Unreadable::HeadersTooLarge);
     }
     let authority = authority.map_err(Unreadable::Malformed)?;
@@ -63,13 +58,11 @@ pub fn parse(parts: &Parts, secure: bool) -> Result<View<'_>, Unreadable> {
     Ok(View {
         method: &parts.method,
         host,
-        authority,
         raw_path,
         query: parts.uri.query(),
         secure,
         version: parts.version,
         headers: &parts.headers,
-        head_bytes,
     })
 }
 
@@ -96,12 +89,15 @@ fn authority(parts: &Parts) -> Result<&str, &'static str> {
     }
 }
 
-fn head_bytes(parts: &Parts, path_and_query: &str) -> usize {
+/// Bytes of a request head in its HTTP/1.1 form, whatever version it came by.
+#[must_use]
+pub fn head_bytes(parts: &Parts) -> usize {
     const LINE: usize = "  HTTP/1.1\r\n\r\n".len();
     const FIELD: usize = ": \r\n".len();
     let fields: usize =
         parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD).sum();
-    parts.method.as_str().len() + path_and_query.len() + LINE + fields
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    parts.method.as_str().len() + target + LINE + fields
 }
 
 #[cfg(test)]

@@ -111,3 +111,61 @@ async fn a_window_without_readers_is_given_up() {
     drop(filling.reader(0, None));
     assert!(!writer.room().await);
 }
+
+/// One stalled reader, one quick one, 8 MiB: the quick one should be held up once (10 s), not once per MiB.
+#[tokio::test(start_paused = true)]
+async fn a_cut_reader_holds_nobody_up_again() {
+    let (mut writer, filling) = begin(None);
+    writer.become_window();
+    let stalled = filling.reader(0, None).unwrap();
+    let mut quick = filling.reader(0, None).unwrap();
+    let started = tokio::time::Instant::now();
+    let quick = tokio::spawn(async move {
+        while let Some(frame) = quick.frame().await {
+            frame.unwrap();
+        }
+    });
+    for _ in 0..(8 << 20) / (256 << 10) {
+        assert!(writer.room().await);
+        writer.push(Bytes::from(vec![0; 256 << 10]));
+    }
+    writer.complete();
+    quick.await.unwrap();
+    drop(stalled);
+    assert!(started.elapsed() < PATIENCE * 2, "held up for {:?}", started.elapsed());
+}
+
+/// A reader that takes one piece every nine seconds is never the one whose patience ran out.
+#[tokio::test(start_paused = true)]
+async fn a_dripping_reader_is_cut() {
+    let (mut writer, filling) = begin(None);
+    writer.become_window();
+    let mut slow = filling.reader(0, None).unwrap();
+    let mut quick = filling.reader(0, None).unwrap();
+    let started = tokio::time::Instant::now();
+    let dripping = tokio::spawn(async move {
+        let mut n = 0;
+        while let Some(Ok(_)) = slow.frame().await {
+            n += 1;
+            tokio::time::sleep(Duration::from_secs(9)).await;
+        }
+        n
+    });
+    let quick = tokio::spawn(async move {
+        while let Some(frame) = quick.frame().await {
+            frame.unwrap();
+        }
+    });
+    for _ in 0..(2 << 20) / (16 << 10) {
+        assert!(writer.room().await);
+        writer.push(Bytes::from(vec![0; 16 << 10]));
+    }
+    writer.complete();
+    quick.await.unwrap();
+    let n = dripping.await.unwrap();
+    assert!(
+        started.elapsed() < PATIENCE * 4,
+        "2 MiB took the quick reader {:?}; pieces of slow: {n}",
+        started.elapsed()
+    );
+}
