@@ -122,17 +122,17 @@ impl Writer {
         self.filling.lock().window = true;
     }
 
-    /// Waits until the window has room. `false`: no reader is left, nobody wants the rest.
+    /// Waits until the window has room. `false`: there has been no reader for [`PATIENCE`], nobody wants the rest.
     pub async fn room(&mut self) -> bool {
         loop {
             let filling = Arc::clone(&self.filling);
             let moved = filling.moved.notified();
             tokio::pin!(moved);
             moved.as_mut().enable();
-            let base = match self.filling.lock().trim() {
+            let (base, wanted) = match self.filling.lock().trim() {
                 Room::Free => return true,
-                Room::Nobody => return false,
-                Room::Full { base } => base,
+                Room::Nobody { base } => (base, false),
+                Room::Full { base } => (base, true),
             };
             if base >= self.mark + WINDOW {
                 self.start_waiting_from(base);
@@ -140,6 +140,9 @@ impl Writer {
             let since = Instant::now();
             let in_time = tokio::time::timeout(PATIENCE - self.waited, moved).await.is_ok();
             self.waited = (self.waited + since.elapsed()).min(PATIENCE);
+            if !in_time && !wanted {
+                return false;
+            }
             if !in_time {
                 let base = self.filling.lock().cut_slowest();
                 self.start_waiting_from(base);
@@ -229,6 +232,7 @@ impl Filling {
             return None;
         }
         let seat = shared.readers.insert(Seat { position: first, waker: None });
+        self.moved.notify_waiters();
         let end = last.map(|last| last + 1).or(self.length);
         Some(Reader { filling: Arc::clone(self), seat, position: first, end })
     }
@@ -241,8 +245,13 @@ impl Filling {
 
 enum Room {
     Free,
-    Full { base: u64 },
-    Nobody,
+    Full {
+        base: u64,
+    },
+    /// Nor does the first reader have to be there before the first byte.
+    Nobody {
+        base: u64,
+    },
 }
 
 impl Shared {
@@ -265,7 +274,7 @@ impl Shared {
         let base = self.base();
         let positions = self.readers.iter().map(|(_, seat)| seat.position);
         let Some(slowest) = positions.filter(|&position| position >= base).min() else {
-            return Room::Nobody;
+            return Room::Nobody { base };
         };
         while self.chunks.front().is_some_and(|chunk| chunk.start + chunk.bytes.len() as u64 <= slowest) {
             self.chunks.pop_front();

@@ -154,22 +154,23 @@ impl Fetch {
         let admission =
             admission::response(answer, &self.route.behavior, store.max_object, response.received_at);
         let share = store.budget.reserve(response.length().unwrap_or(0));
-        match (admission, share) {
-            (Admission::Store(lifetime), Some(share)) => {
-                let length = response.length();
-                let head = Head::new(response.status, &response.headers);
-                let (writer, body) = fill::begin(length);
-                let at = response.received_at;
-                lead.tell(News::Arriving(Arc::new(Arriving { head: head.clone(), lifetime, at, body })));
-                let inflow = Inflow { kept: Some((lead, share)), writer, length, head, lifetime, at };
-                self.keep(inflow, response.body).await;
-            }
-            (Admission::Store(_), None) => self.release(&lead, NotStored::NoRoom, response),
-            (Admission::No(why), _) => {
+        let lifetime = match admission {
+            Admission::Store(lifetime) => lifetime,
+            Admission::No(why) => {
                 self.remember(&lead, why);
-                self.release(&lead, why, response);
+                return release(&lead, why, response);
             }
+        };
+        let (length, at) = (response.length(), response.received_at);
+        let head = Head::new(response.status, &response.headers);
+        let (mut writer, body) = fill::begin(length);
+        lead.tell(News::Arriving(Arc::new(Arriving { head: head.clone(), lifetime, at, body })));
+        // Without room those who wait still share this fetch; who comes later begins another.
+        let kept = share.map(|share| (lead, share));
+        if kept.is_none() {
+            writer.become_window();
         }
+        self.keep(Inflow { kept, writer, length, head, lifetime, at }, response.body).await;
     }
 
     /// Reads the body to its end and keeps it, if it is whole and no larger than may be kept.
@@ -237,14 +238,13 @@ impl Fetch {
         self.edge.store.memory.insert(Key::clone(lead.key()), Entry::NotStored { why, until });
     }
 
-    fn release(&self, lead: &Lead, why: NotStored, response: OriginResponse) {
-        tracing::debug!(distribution = %self.route.site.id, why = why.as_str(), "not stored");
-        lead.tell(News::Released(why, Released::new(response)));
-    }
-
     fn max_ttl(&self) -> Duration {
         self.route.behavior.cache_policy.max_ttl
     }
+}
+
+fn release(lead: &Lead, why: NotStored, response: OriginResponse) {
+    lead.tell(News::Released(why, Released::new(response)));
 }
 
 /// A body on its way into the cache.

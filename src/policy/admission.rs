@@ -29,8 +29,6 @@ pub enum NotStored {
     Method,
     /// Its body is larger than may be kept.
     TooLarge,
-    /// There is no room for another body on its way in.
-    NoRoom,
     /// Its headers and the policy together make a TTL of zero.
     ZeroTtl,
     /// Nothing but a whole 200 is kept.
@@ -48,7 +46,6 @@ impl NotStored {
             Self::CachingDisabled => "caching_disabled",
             Self::Method => "method",
             Self::TooLarge => "too_large",
-            Self::NoRoom => "no_room",
             Self::ZeroTtl => "zero_ttl",
             Self::Status => "status",
             Self::Unframed => "unframed",

@@ -104,12 +104,28 @@ async fn a_window_holds_little_and_cuts_off_who_stalls_it() {
     assert_eq!(read(stalled).await.unwrap_err(), OriginError::Abandoned);
 }
 
-#[tokio::test]
-async fn a_window_without_readers_is_given_up() {
+#[tokio::test(start_paused = true)]
+async fn a_window_without_readers_is_given_up_after_a_while() {
     let (mut writer, filling) = begin(None);
     writer.become_window();
     drop(filling.reader(0, None));
+    let started = tokio::time::Instant::now();
     assert!(!writer.room().await);
+    assert!(started.elapsed() >= PATIENCE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_waits_for_its_first_reader() {
+    let (mut writer, filling) = begin(None);
+    writer.become_window();
+    writer.push(bytes(0..1000));
+    let late = tokio::spawn(async move {
+        tokio::time::sleep(PATIENCE / 2).await;
+        read(filling.reader(0, None).unwrap()).await
+    });
+    assert!(writer.room().await);
+    writer.complete();
+    assert_eq!(late.await.unwrap().unwrap(), bytes(0..1000));
 }
 
 /// One stalled reader, one quick one, 8 MiB: the quick one should be held up once (10 s), not once per MiB.
