@@ -18,11 +18,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use aws_credential_types::Credentials;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::Empty;
 use hyper::body::Incoming;
 use rustls::ClientConfig;
 
@@ -290,10 +290,16 @@ impl Origin {
         Err(OriginError::Refused { status, cause, code, fields })
     }
 
+    /// A body that is longer than the limit, or breaks off, is read as far as that: its code comes first.
     async fn error_body(&self, incoming: Incoming, lease: Lease) -> Option<S3Error> {
-        let body = OriginBody::new(incoming, lease, self.config.read_timeout, self.metrics.clone());
-        let body = Limited::new(body, MAX_ERROR_BODY).collect().await.ok()?.to_bytes();
-        s3_error::parse(&body)
+        let mut body = OriginBody::new(incoming, lease, self.config.read_timeout, self.metrics.clone());
+        let mut read = BytesMut::new();
+        while read.len() < MAX_ERROR_BODY
+            && let Some(Ok(bytes)) = body.next().await
+        {
+            read.extend_from_slice(&bytes);
+        }
+        s3_error::parse(&read)
     }
 
     /// `false`: there are no others to try than those that were refused.
