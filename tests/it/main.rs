@@ -1,7 +1,12 @@
 //! The integration tests: stories over real sockets, one binary. Each file is a behaviour; `support` sets the stage.
 #![cfg(feature = "demo")]
+#![allow(clippy::unwrap_used, reason = "all of it is test code; clippy only knows the test functions")]
 #![allow(unreachable_pub, reason = "one binary: `pub` says what a file offers to the others")]
 
+mod credentials;
+mod faults;
 mod layers;
+mod refusals;
 mod serving;
+mod signing;
 mod support;

@@ -1,5 +1,6 @@
 //! The stage: an embedded or scripted origin, an edge in front of it, a viewer.
 
+pub mod process;
 pub mod scripted;
 pub mod viewer;
 
@@ -39,7 +40,6 @@ impl Bucket {
     }
 
     pub async fn with(change: impl FnOnce(&mut Identity)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let mut reader = Identity {
             access_key_id: ACCESS_KEY.into(),
             secret_access_key: SECRET_KEY.into(),
@@ -48,11 +48,17 @@ impl Bucket {
             list_bucket: false,
         };
         change(&mut reader);
+        Self::of(vec![reader]).await
+    }
+
+    /// A bucket that knows these identities.
+    pub async fn of(identities: Vec<Identity>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let options = store::Options {
             bucket: BUCKET.into(),
             region: REGION.into(),
             dir: folder.path().into(),
-            identities: vec![reader],
+            identities,
             kms_key_arn: KEY_ARN.into(),
         };
         Self { origin: store::start(options).await.unwrap(), _folder: folder }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +16,10 @@ pub enum Act {
     Send(Vec<u8>),
     /// Send these bytes, then close.
     SendAndClose(Vec<u8>),
+    /// Send these bytes, then reset the connection.
+    SendAndReset(Vec<u8>),
+    /// Send these bytes, then say nothing more, and keep the connection open.
+    SendAndStall(Vec<u8>),
     /// Say nothing, and keep the connection open.
     Silence,
 }
@@ -46,6 +51,7 @@ impl Act {
 pub struct Scripted {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -56,13 +62,16 @@ impl Scripted {
         let script = Arc::new(Mutex::new(script.into_iter().collect::<VecDeque<_>>()));
         let heads = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&heads);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = Arc::clone(&connections);
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                accepted.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(converse(stream, Arc::clone(&script), Arc::clone(&seen)));
             }
         });
-        Self { address, heads, task }
+        Self { address, heads, connections, task }
     }
 
     pub fn url(&self) -> String {
@@ -72,6 +81,11 @@ impl Scripted {
     /// The request heads so far.
     pub fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
+    }
+
+    /// How many connections were opened so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 }
 
@@ -94,6 +108,15 @@ async fn converse(mut stream: TcpStream, script: Arc<Mutex<VecDeque<Act>>>, head
             Act::SendAndClose(bytes) => {
                 let _ = stream.write_all(&bytes).await;
                 return;
+            }
+            Act::SendAndReset(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                stream.set_zero_linger().unwrap();
+                return;
+            }
+            Act::SendAndStall(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                std::future::pending().await
             }
             Act::Silence => std::future::pending().await,
         }
