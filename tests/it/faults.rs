@@ -305,8 +305,7 @@ async fn a_304_about_another_version_is_not_believed() {
     let stage = Stage::start(OBEDIENT, &origin.url()).await;
     assert_eq!(get(stage.https(), "/a").await.text(), "old");
     eventually("the new version", || async { get(stage.https(), "/a").await.text() == "new" }).await;
-    let conditions: Vec<_> =
-        origin.heads().iter().map(|head| head.contains("if-none-match: \"1\"")).collect();
+    let conditions: Vec<_> = origin.heads().iter().map(|head| head.contains("if-none-match")).collect();
     assert_eq!(conditions, [false, true, false]); // RFC 9111 §4.3.4, behaviour §5.4
 }
 
