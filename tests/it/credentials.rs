@@ -257,7 +257,7 @@ async fn credentials_that_run_out_are_not_used_any_more() {
     let one = session(1);
     let bucket = Bucket::of(vec![one.clone()]).await;
     bucket.put("a", "a");
-    let expiry = SystemTime::now() + Duration::from_millis(1_500);
+    let expiry = SystemTime::now() + Duration::from_millis(2_500);
     let source = CredentialSource::fixed(credentials(&one, Some(expiry)));
     let stage = Stage::start_with(passing(), &bucket.origin.url(), source).await;
     assert_eq!(get(stage.https(), "/a").await.status, 200);

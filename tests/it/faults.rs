@@ -84,11 +84,8 @@ async fn a_silent_origin_is_504_after_as_many_attempts_as_are_allowed() {
         let started = Instant::now();
         let seen = ask(stage.https(), method.clone(), "/a", &[]).await;
         assert_eq!(seen.status, 504, "{method} {allowed}");
-        let seconds = started.elapsed().as_secs();
-        assert_eq!(
-            (seconds, origin.heads().len(), origin.connections()),
-            (expected as u64, expected, expected)
-        );
+        assert!(started.elapsed() >= Duration::from_secs(expected as u64), "{method} {allowed}");
+        assert_eq!((origin.heads().len(), origin.connections()), (expected, expected), "{method} {allowed}");
         assert_eq!(errors(&stage, "read_timeout"), 1.0);
     });
     let running: Vec<_> = stories.into_iter().map(tokio::spawn).collect();
