@@ -26,6 +26,9 @@ pub enum OriginError {
     /// The head, or a frame, is not what HTTP or the request allows.
     #[error("invalid answer: {0}")]
     InvalidResponse(&'static str),
+    /// Over 32,768 bytes (behaviour §2.4).
+    #[error("response head too large")]
+    HeadTooLarge,
     /// `Content-Range` is not the range that was asked for.
     #[error("wrong range in the answer")]
     WrongRange,
@@ -61,6 +64,7 @@ impl OriginError {
             | Self::Tls
             | Self::ConnectionLost
             | Self::InvalidResponse(_)
+            | Self::HeadTooLarge
             | Self::WrongRange
             | Self::BodyCutShort
             | Self::NoCredentials
@@ -78,6 +82,7 @@ impl OriginError {
             Self::ReadTimeout => DetailedResult::OriginCommError,
             Self::ConnectionLost | Self::BodyCutShort | Self::BodyStalled => DetailedResult::OriginReadError,
             Self::InvalidResponse(_) => DetailedResult::OriginInvalidResponseError,
+            Self::HeadTooLarge => DetailedResult::OriginHeaderTooBigError,
             Self::WrongRange => DetailedResult::OriginContentRangeLengthError,
             Self::NoCredentials | Self::Unsignable | Self::Refused { .. } => DetailedResult::OriginError,
             Self::Abandoned => DetailedResult::AbortedOrigin,
@@ -95,6 +100,7 @@ impl OriginError {
             Self::ConnectionLost => "connection_lost",
             Self::ReadTimeout => "read_timeout",
             Self::InvalidResponse(_) => "invalid_response",
+            Self::HeadTooLarge => "head_too_large",
             Self::WrongRange => "wrong_range",
             Self::BodyCutShort => "body_cut_short",
             Self::BodyStalled => "body_stalled",
@@ -118,6 +124,7 @@ impl OriginError {
             Self::Refused { .. } => "The origin refused the request.",
             Self::ConnectionLost
             | Self::InvalidResponse(_)
+            | Self::HeadTooLarge
             | Self::WrongRange
             | Self::BodyCutShort
             | Self::Abandoned => "The origin's answer could not be used.",
@@ -164,6 +171,7 @@ impl OriginError {
             | Self::ConnectionLost
             | Self::ReadTimeout
             | Self::InvalidResponse(_)
+            | Self::HeadTooLarge
             | Self::WrongRange
             | Self::BodyCutShort
             | Self::BodyStalled

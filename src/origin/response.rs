@@ -13,6 +13,9 @@ use crate::clock::Timestamp;
 use crate::semantics::hop;
 use crate::semantics::range::{self, Spec};
 
+/// Bytes of a response's header block (behaviour §2.4).
+const MAX_HEAD: usize = 32_768;
+
 /// An answer that is not an error: 2xx, or the 304 that was asked for.
 #[derive(Debug)]
 pub struct OriginResponse {
@@ -40,6 +43,10 @@ impl OriginResponse {
 /// # Errors
 /// What a truthful origin does not send.
 pub fn check(ask: &Ask, status: StatusCode, headers: &HeaderMap) -> Result<(), OriginError> {
+    // hyper's own limit is a buffer's size, which it may overshoot.
+    if headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>() > MAX_HEAD {
+        return Err(OriginError::HeadTooLarge);
+    }
     let asked = ask.headers.get(RANGE).and_then(range::parse);
     match status {
         StatusCode::PARTIAL_CONTENT => match asked {
@@ -228,6 +235,17 @@ mod tests {
         for (fields, expected) in table {
             assert_eq!(framing(&map(fields)).ok(), *expected, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn a_head_may_not_be_larger_than_cloudfront_takes() {
+        let fixed = "x: \r\n".len();
+        let of = |length: usize| {
+            let value = HeaderValue::try_from("v".repeat(length - fixed)).unwrap();
+            check(&ask(&[]), StatusCode::OK, &HeaderMap::from_iter([(HeaderName::from_static("x"), value)]))
+        };
+        assert_eq!(of(MAX_HEAD), Ok(()));
+        assert_eq!(of(MAX_HEAD + 1), Err(OriginError::HeadTooLarge)); // behaviour §2.4
     }
 
     #[test]
