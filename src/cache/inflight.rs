@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Key;
-use super::fill::Filling;
+use super::fill::{Filling, Reader};
 use super::object::{Head, Object};
 use crate::clock::Timestamp;
 use crate::origin::OriginResponse;
@@ -50,9 +50,18 @@ pub struct Arriving {
     /// When the head had arrived.
     pub at: Timestamp,
     pub body: Arc<Filling>,
+    /// At the first byte, for those who have not taken a reader yet. It lives for as long as one of them might, so that
+    /// a window does not move on without them.
+    _place: Option<Reader>,
 }
 
 impl Arriving {
+    #[must_use]
+    pub fn new(head: Head, lifetime: Lifetime, at: Timestamp, body: Arc<Filling>) -> Self {
+        let place = body.reader(0, None);
+        Self { head, lifetime, at, body, _place: place }
+    }
+
     /// As [`Object::age`].
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Duration {
@@ -167,6 +176,11 @@ impl Drop for Lead {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, StatusCode};
+    use http_body_util::BodyExt;
+    use tokio::time::timeout;
+
+    use super::super::fill;
     use super::*;
 
     fn key(text: &str) -> Key {
@@ -181,6 +195,27 @@ mod tests {
         assert!(matches!(inflight.join(&key("b")), Joined::Lead(..)));
         drop(lead);
         assert!(matches!(inflight.join(&key("a")), Joined::Lead(..)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_does_not_move_on_without_those_who_have_yet_to_read() {
+        let inflight = Arc::new(Inflight::default());
+        let Joined::Lead(lead, flight) = inflight.join(&key("a")) else { panic!("the first must lead") };
+        let (mut writer, body) = fill::begin(None);
+        let head = Head::new(StatusCode::OK, &HeaderMap::new());
+        let arriving = Arriving::new(head, Lifetime::default(), Timestamp::default(), body);
+        lead.tell(News::Arriving(Arc::new(arriving)));
+        drop(lead);
+        writer.push(vec![0; 2 << 20].into());
+        writer.become_window();
+
+        let News::Arriving(arriving) = flight.news().await else { panic!("it is arriving") };
+        let mut quick = arriving.body.reader(0, None).unwrap();
+        assert_eq!(quick.frame().await.unwrap().unwrap().data_ref().unwrap().len(), 2 << 20);
+        assert!(timeout(Duration::from_secs(1), writer.room()).await.is_err(), "another may still come");
+        let late = arriving.body.reader(0, None).expect("all of it is still there");
+        drop((arriving, flight, late));
+        assert!(timeout(Duration::from_secs(1), writer.room()).await.expect("all have come and read"));
     }
 
     #[tokio::test]

@@ -164,7 +164,7 @@ impl Fetch {
         let (length, at) = (response.length(), response.received_at);
         let head = Head::new(response.status, &response.headers);
         let (mut writer, body) = fill::begin(length);
-        lead.tell(News::Arriving(Arc::new(Arriving { head: head.clone(), lifetime, at, body })));
+        lead.tell(News::Arriving(Arc::new(Arriving::new(head.clone(), lifetime, at, body))));
         // Without room those who wait still share this fetch; who comes later begins another.
         let kept = share.map(|share| (lead, share));
         if kept.is_none() {
