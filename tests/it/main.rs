@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "all of it is test code; clippy only knows the test functions")]
 #![allow(unreachable_pub, reason = "one binary: `pub` says what a file offers to the others")]
 
+mod caching;
+mod collapse;
 mod credentials;
 mod faults;
 mod layers;
+mod ranges;
 mod refusals;
 mod serving;
 mod signing;

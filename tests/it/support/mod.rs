@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use edgeseal::config::{self, AccessLogTarget, Environment, Overrides};
-use edgeseal::demo::store::{self, EmbeddedOrigin, Identity, ObjectMeta};
+use edgeseal::demo::store::{self, EmbeddedOrigin, HoldGuard, Identity, ObjectMeta};
 use edgeseal::observe::metrics::Metrics;
 use edgeseal::origin::credentials::CredentialSource;
 use edgeseal::server::{self, Server};
@@ -155,4 +155,10 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl Fn
         assert!(tokio::time::Instant::now() < deadline, "not within ten seconds: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Waits until `n` requests stand at the gate at the same time, which they must within ten seconds.
+pub async fn all_held(gate: &HoldGuard, n: usize) {
+    let waiting = tokio::time::timeout(Duration::from_secs(10), gate.until_waiting(n)).await;
+    assert!(waiting.is_ok(), "not within ten seconds: {n} requests at the gate");
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What happens to one request.
@@ -22,6 +23,8 @@ pub enum Act {
     SendAndStall(Vec<u8>),
     /// Say nothing, and keep the connection open.
     Silence,
+    /// Wait for the signal, then send these bytes and keep the connection.
+    SendAfter(Arc<Notify>, Vec<u8>),
 }
 
 impl Act {
@@ -119,6 +122,12 @@ async fn converse(mut stream: TcpStream, script: Arc<Mutex<VecDeque<Act>>>, head
                 std::future::pending().await
             }
             Act::Silence => std::future::pending().await,
+            Act::SendAfter(signal, bytes) => {
+                signal.notified().await;
+                if stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
         }
     }
 }
