@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::scripted::{Act, Scripted};
 use crate::support::viewer::{Seen, ask, begin, get};
-use crate::support::{Bucket, PLAIN, Stage, all_held, eventually};
+use crate::support::{Bucket, PLAIN, Stage, all_held, eventually, pattern};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -298,7 +298,7 @@ async fn a_huge_body_of_unknown_length_streams_to_all_who_joined_in_bounded_memo
 
 #[tokio::test]
 async fn who_comes_when_a_huge_body_is_no_longer_kept_fetches_for_itself() {
-    let origin = Scripted::start([Act::Send(chunked(&pattern(HUGE))), Act::ok("own")]).await;
+    let origin = Scripted::start([Act::Send(chunked(&pattern(4 * MIB))), Act::ok("own")]).await;
     let stage = Stage::start(NARROW, &origin.url()).await;
     let first = begin(stage.https(), "/a", &[]).await;
     let inflight = &stage.server.edge.store.inflight;
@@ -349,9 +349,4 @@ fn chunked(body: &[u8]) -> Vec<u8> {
     }
     bytes.extend_from_slice(b"0\r\n\r\n");
     bytes
-}
-
-/// Bytes whose place shows: the period is prime, so no piece can stand for another.
-fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at % 251) as u8).collect()
 }

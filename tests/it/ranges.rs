@@ -6,7 +6,7 @@ use http::Method;
 use http_body_util::BodyExt;
 
 use crate::support::viewer::{Seen, ask, begin, get};
-use crate::support::{Bucket, PLAIN, Stage};
+use crate::support::{Bucket, PLAIN, Stage, pattern};
 
 const MIB: usize = 1 << 20;
 
@@ -292,9 +292,4 @@ async fn range(stage: &Stage, target: &str, range: &str) -> Seen {
 
 async fn read(response: http::Response<hyper::body::Incoming>) -> bytes::Bytes {
     response.into_body().collect().await.unwrap().to_bytes()
-}
-
-/// Bytes whose place shows: the period is prime, so no piece can stand for another.
-fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at % 251) as u8).collect()
 }

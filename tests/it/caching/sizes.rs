@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 
 use super::result;
 use crate::support::viewer::{Seen, ask, begin, get};
-use crate::support::{Bucket, Stage, all_held, eventually};
+use crate::support::{Bucket, Stage, all_held, eventually, pattern};
 
 const KIB: usize = 1 << 10;
 
@@ -135,9 +135,4 @@ async fn what_finds_no_room_on_its_way_in_passes_by() {
     assert_eq!(result(&get(edge, "/a").await), "Hit");
     assert_eq!(result(&get(edge, "/b").await), "Miss", "it was not kept");
     assert_eq!(result(&get(edge, "/b").await), "Hit", "and may be, now that there is room");
-}
-
-/// Bytes whose place shows.
-fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at % 251) as u8).collect()
 }

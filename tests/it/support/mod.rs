@@ -162,3 +162,10 @@ pub async fn all_held(gate: &HoldGuard, n: usize) {
     let waiting = tokio::time::timeout(Duration::from_secs(10), gate.until_waiting(n)).await;
     assert!(waiting.is_ok(), "not within ten seconds: {n} requests at the gate");
 }
+
+/// Bytes whose place shows: the period is prime, so no piece can stand for another.
+pub fn pattern(length: usize) -> Vec<u8> {
+    let mut bytes = (0..251).collect::<Vec<u8>>().repeat(length / 251 + 1);
+    bytes.truncate(length);
+    bytes
+}
