@@ -11,6 +11,7 @@ mod faults;
 mod layers;
 mod ranges;
 mod refusals;
+mod regressions;
 mod serving;
 mod signing;
 mod support;
