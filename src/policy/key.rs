@@ -16,7 +16,7 @@ static PREFLIGHT: [HeaderName; 3] = [
     http::header::ACCESS_CONTROL_REQUEST_HEADERS,
 ];
 
-/// The fields of [`PREFLIGHT`] that the policy does not name anyway.
+/// What an answer to OPTIONS depends on beside what the policy names.
 pub fn preflight(policy: &CachePolicy) -> impl Iterator<Item = &HeaderName> {
     PREFLIGHT.iter().filter(|name| !policy.headers.contains(name))
 }

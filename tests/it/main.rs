@@ -2,7 +2,6 @@
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, reason = "all of it is test code; clippy only knows the test functions")]
 #![allow(unreachable_pub, reason = "one binary: `pub` says what a file offers to the others")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 mod caching;
 mod collapse;
