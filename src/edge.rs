@@ -15,9 +15,9 @@ use crate::config::{self, Behavior, Config, Identity};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::{DistributionMetrics, Metrics};
 use crate::observe::record::ResultType;
-use crate::origin::Origin;
 use crate::origin::credentials::{CredentialSource, CredentialStatus};
 use crate::origin::error::OriginError;
+use crate::origin::{Origin, OriginParts};
 use crate::route::pattern::{InvalidPattern, Pattern};
 use crate::route::{Behaviors, Hosts};
 
@@ -80,14 +80,15 @@ impl Edge {
         config: &Config,
         metrics: Arc<Metrics>,
         log: AccessLog,
-        mut credentials: impl FnMut(&config::Origin) -> Arc<CredentialSource>,
+        credentials: impl FnMut(&config::Origin) -> Arc<CredentialSource>,
     ) -> Result<Arc<Self>, BuildError> {
-        let tls = client_tls()?;
         let marks = Marks::new(&config.identity).ok_or(BuildError::Identity)?;
+        let mut builder =
+            Builder { config, metrics: &metrics, marks: &marks, tls: client_tls()?, credentials };
         let mut sites = Hosts::new();
         let mut origins = Vec::new();
         for distribution in &config.distributions {
-            let site = Arc::new(site(distribution, &metrics, &marks, &tls, &mut credentials)?);
+            let site = Arc::new(builder.site(distribution)?);
             origins.extend(site.origins.iter().cloned());
             for alias in &distribution.aliases {
                 sites.insert(alias, Arc::clone(&site));
@@ -150,7 +151,7 @@ impl Edge {
             checks.push(Check {
                 name: "origin",
                 ok: origin.is_reachable(crate::clock::now()),
-                detail: format!("{}: {}", origin.config().id, origin.last_contact()),
+                detail: format!("{}: {}", origin.label(), origin.last_contact()),
             });
         }
         Readiness { ready: checks.iter().all(|check| check.ok), checks }
@@ -167,7 +168,7 @@ impl Edge {
                 CredentialStatus::Missing { .. } => None,
             };
             let seconds = expiry.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-            self.metrics.credentials_expiry(&origin.config().id, seconds.map(|at| at.as_secs_f64()));
+            self.metrics.credentials_expiry(origin.label(), seconds.map(|at| at.as_secs_f64()));
         }
     }
 }
@@ -183,37 +184,54 @@ impl Site {
     }
 }
 
-fn site(
-    distribution: &config::Distribution,
-    metrics: &Metrics,
-    marks: &Marks,
-    tls: &Arc<ClientConfig>,
-    credentials: &mut impl FnMut(&config::Origin) -> Arc<CredentialSource>,
-) -> Result<Site, BuildError> {
-    let origins = distribution
-        .origins
-        .iter()
-        .map(|config| {
-            let source = credentials(config);
-            Origin::new(
-                Arc::clone(config),
-                Arc::clone(tls),
-                source,
-                marks.server(),
-                metrics.origin(&config.id),
-            )
-            .map(Arc::new)
-            .map_err(|source| BuildError::Origin { origin: Arc::clone(&config.id), source })
+/// What sites are made from.
+struct Builder<'a, C> {
+    config: &'a Config,
+    metrics: &'a Metrics,
+    marks: &'a Marks,
+    tls: Arc<ClientConfig>,
+    credentials: C,
+}
+
+impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
+    fn site(&mut self, distribution: &config::Distribution) -> Result<Site, BuildError> {
+        let origins = distribution.origins.iter().map(|origin| self.origin(distribution, origin));
+        Ok(Site {
+            id: Arc::clone(&distribution.id),
+            origins: origins.collect::<Result<_, _>>()?,
+            behaviors: behaviors(distribution)?,
+            error_caching_min_ttl: distribution.error_caching_min_ttl.clone(),
+            metrics: self.metrics.distribution(&distribution.id),
+            default_root: distribution.default_root_object.as_ref().map(|object| format!("/{object}")),
         })
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(Site {
-        id: Arc::clone(&distribution.id),
-        behaviors: behaviors(distribution)?,
-        origins,
-        error_caching_min_ttl: distribution.error_caching_min_ttl.clone(),
-        metrics: metrics.distribution(&distribution.id),
-        default_root: distribution.default_root_object.as_ref().map(|object| format!("/{object}")),
-    })
+    }
+
+    fn origin(
+        &mut self,
+        distribution: &config::Distribution,
+        config: &Arc<config::Origin>,
+    ) -> Result<Arc<Origin>, BuildError> {
+        let label = self.label(distribution, config);
+        let parts = OriginParts {
+            config: Arc::clone(config),
+            tls: Arc::clone(&self.tls),
+            credentials: (self.credentials)(config),
+            user_agent: self.marks.server(),
+            metrics: self.metrics.origin(&label),
+            label: Arc::clone(&label),
+        };
+        Origin::new(parts).map(Arc::new).map_err(|source| BuildError::Origin { origin: label, source })
+    }
+
+    /// The origin's id, unless another distribution has one of the same id: they are different series.
+    fn label(&self, distribution: &config::Distribution, origin: &config::Origin) -> Arc<str> {
+        let all = self.config.distributions.iter().flat_map(|distribution| &distribution.origins);
+        if all.filter(|other| other.id == origin.id).count() == 1 {
+            Arc::clone(&origin.id)
+        } else {
+            format!("{}/{}", distribution.id, origin.id).into()
+        }
+    }
 }
 
 fn behaviors(distribution: &config::Distribution) -> Result<Behaviors<Arc<Behavior>>, BuildError> {
@@ -229,7 +247,7 @@ fn behaviors(distribution: &config::Distribution) -> Result<Behaviors<Arc<Behavi
 }
 
 fn credentials_check(origin: &Origin, now: SystemTime) -> Check {
-    let id = &origin.config().id;
+    let id = origin.label();
     let (ok, detail) = match origin.credentials().status(now) {
         _ if origin.config().signing == config::SigningBehavior::Never => (true, format!("{id}: not needed")),
         CredentialStatus::Usable { refresh_failing: None, .. } => (true, format!("{id}: usable")),

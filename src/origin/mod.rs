@@ -46,6 +46,8 @@ const MAX_ERROR_BODY: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Origin {
     config: Arc<config::Origin>,
+    /// Its name in metrics, logs and `/readyz`, which no other origin of this edge has.
+    label: Arc<str>,
     /// Where it is; replaced when S3 says that the bucket lives in another Region (s3 §2.9).
     place: ArcSwap<Place>,
     tls: Arc<ClientConfig>,
@@ -57,22 +59,30 @@ pub struct Origin {
     contact: ArcSwap<Contact>,
 }
 
+/// What an [`Origin`] is made from.
+#[derive(Debug)]
+pub struct OriginParts {
+    pub config: Arc<config::Origin>,
+    /// Its name in metrics, logs and `/readyz`.
+    pub label: Arc<str>,
+    pub tls: Arc<ClientConfig>,
+    pub credentials: Arc<CredentialSource>,
+    pub user_agent: HeaderValue,
+    pub metrics: OriginMetrics,
+}
+
 impl Origin {
     /// Opens nothing yet.
     ///
     /// # Errors
     /// [`OriginError::Tls`] when the host is no name that a certificate could be verified for.
-    pub fn new(
-        config: Arc<config::Origin>,
-        tls: Arc<ClientConfig>,
-        credentials: Arc<CredentialSource>,
-        user_agent: HeaderValue,
-        metrics: OriginMetrics,
-    ) -> Result<Self, OriginError> {
+    pub fn new(parts: OriginParts) -> Result<Self, OriginError> {
+        let OriginParts { config, label, tls, credentials, user_agent, metrics } = parts;
         let pool = Pool::new(&config.endpoint, &tls)?;
         let place = Place { region: Arc::clone(&config.region), endpoint: config.endpoint.clone(), pool };
         Ok(Self {
             config,
+            label,
             place: ArcSwap::from_pointee(place),
             tls,
             credentials,
@@ -103,6 +113,11 @@ impl Origin {
     #[must_use]
     pub fn config(&self) -> &config::Origin {
         &self.config
+    }
+
+    #[must_use]
+    pub fn label(&self) -> &Arc<str> {
+        &self.label
     }
 
     #[must_use]
@@ -165,7 +180,7 @@ impl Origin {
             }
             other => self.metrics.failed(other.label()),
         }
-        tracing::debug!(origin = %self.config.id, error = %failure, "origin fetch failed");
+        tracing::debug!(origin = %self.label, error = %failure, "origin fetch failed");
     }
 
     async fn attempt(&self, ask: &Ask, journey: &mut Journey) -> Result<Attempt, OriginError> {
@@ -229,7 +244,7 @@ impl Origin {
                 let credentials = self.credentials.current(now).ok_or(OriginError::NoCredentials)?;
                 let scope = Scope { region: &place.region, payload: self.config.payload_hash };
                 sigv4::sign(&mut head, &credentials, scope, self.corrected(now)).map_err(|error| {
-                    tracing::debug!(origin = %self.config.id, %error, "cannot sign");
+                    tracing::debug!(origin = %self.label, %error, "cannot sign");
                     OriginError::Unsignable
                 })?;
                 Ok((head, Some(credentials)))
@@ -286,7 +301,7 @@ impl Origin {
         let cause = s3_error::classify(status, error.as_ref());
         let code = error.map(|error| error.code.as_str().into());
         let fields = Arc::new(response::lasting(&parts.headers));
-        tracing::debug!(origin = %self.config.id, status, cause = cause.as_str(), "the origin refused");
+        tracing::debug!(origin = %self.label, status, cause = cause.as_str(), "the origin refused");
         Err(OriginError::Refused { status, cause, code, fields })
     }
 
@@ -318,7 +333,7 @@ impl Origin {
     fn correct_clock(&self, server_time: SystemTime) -> bool {
         let Some(offset) = skew(server_time, SystemTime::now()) else { return false };
         self.clock_offset.store(offset, Ordering::Relaxed);
-        tracing::warn!(origin = %self.config.id, offset_ms = offset, "this machine's clock is off; signing by the origin's");
+        tracing::warn!(origin = %self.label, offset_ms = offset, "this machine's clock is off; signing by the origin's");
         true
     }
 
@@ -342,7 +357,7 @@ impl Origin {
                 Err(_) => return false,
             }
         };
-        tracing::warn!(origin = %self.config.id, configured = %self.config.region, actual = region,
+        tracing::warn!(origin = %self.label, configured = %self.config.region, actual = region,
             "the bucket is in another Region; set `region` in the configuration");
         journey.place = Arc::new(Place { region: region.into(), endpoint, pool });
         journey.remember = lasting;

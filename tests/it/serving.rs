@@ -195,6 +195,13 @@ endpoint = "{}"
         assert_eq!(seen.status, status, "{host}");
         assert!(status == 403 || seen.text() == body, "{host}: {}", seen.text());
     }
+    // Both call their origin by the bucket's name; their series are told apart.
+    let fetches = |of: &str| {
+        stage.metric(&format!(
+            "edgeseal_origin_requests_total{{origin=\"{of}/private-assets\",status=\"200\"}}"
+        ))
+    };
+    assert_eq!((fetches("one"), fetches("two")), (1.0, 1.0));
 }
 
 #[tokio::test]
