@@ -51,6 +51,9 @@ struct Pair {
 /// # Errors
 /// The address, and why it cannot be bound.
 pub fn bind(listen: &Listen) -> io::Result<Bound> {
+    for address in [listen.http, listen.https] {
+        refuse_shared(address)?;
+    }
     let first = Pair { http: bind_one(listen.http)?, https: bind_one(listen.https)? };
     let (http, https) = (first.http.local_addr()?, first.https.local_addr()?);
     let mut workers = vec![first];
@@ -61,6 +64,16 @@ pub fn bind(listen: &Listen) -> io::Result<Bound> {
         std::net::TcpListener::bind(listen.admin).map_err(|error| naming(listen.admin, &error))?;
     admin_listener.set_nonblocking(true)?;
     Ok(Bound { http, https, admin: admin_listener.local_addr()?, workers, admin_listener })
+}
+
+/// `SO_REUSEPORT` would let a second edge bind what a first one serves, and take half of its viewers. A socket without
+/// it cannot.
+fn refuse_shared(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    // The standard library sets SO_REUSEADDR: connections of an earlier process that still linger do not matter.
+    std::net::TcpListener::bind(address).map(drop).map_err(|error| naming(address, &error))
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<std::net::TcpListener> {
