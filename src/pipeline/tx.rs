@@ -58,6 +58,8 @@ pub struct Transaction {
     /// Held for as long as the request is in flight.
     _connection: Arc<Connection>,
     started: Instant,
+    /// The refusal to come is one that was cached.
+    remembered: bool,
     record: Record,
 }
 
@@ -101,6 +103,7 @@ impl Transaction {
             site: None,
             _connection: Arc::clone(connection),
             started: Instant::now(),
+            remembered: false,
             record,
         }
     }
@@ -118,8 +121,13 @@ impl Transaction {
         &self.record.request_id
     }
 
+    pub(super) fn remembered(&mut self) {
+        self.remembered = true;
+    }
+
     pub(super) fn refused(&mut self, refusal: &Refusal) {
-        self.record.detailed = refusal.detailed();
+        // A cached error is just an error in the log (behaviour §8.1).
+        self.record.detailed = if self.remembered { DetailedResult::Error } else { refusal.detailed() };
         if let Refusal::Origin(error) = refusal {
             self.record.origin_code = error.code().cloned();
         }
