@@ -5,12 +5,16 @@
 
 mod caching;
 mod collapse;
+mod command_line;
 mod credentials;
 mod faults;
 mod layers;
+mod operations;
+mod protocols;
 mod ranges;
 mod refusals;
 mod regressions;
 mod serving;
 mod signing;
 mod support;
+mod tls;

@@ -1,16 +1,17 @@
 //! The stage: an embedded or scripted origin, an edge in front of it, a viewer.
 
+pub mod command;
 pub mod process;
 pub mod scripted;
 pub mod viewer;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use edgeseal::config::{self, AccessLogTarget, Environment, Overrides};
+use edgeseal::config::{self, AccessLogTarget, Config, Environment, Overrides};
 use edgeseal::demo::store::{self, EmbeddedOrigin, HoldGuard, Identity, ObjectMeta};
 use edgeseal::observe::metrics::Metrics;
 use edgeseal::origin::credentials::CredentialSource;
@@ -116,6 +117,16 @@ impl Stage {
     }
 
     pub async fn start_with(toml: &str, endpoint: &str, credentials: Arc<CredentialSource>) -> Self {
+        Self::start_tuned(toml, endpoint, credentials, |_| ()).await
+    }
+
+    /// With a last word about the configuration.
+    pub async fn start_tuned(
+        toml: &str,
+        endpoint: &str,
+        credentials: Arc<CredentialSource>,
+        tune: impl FnOnce(&mut Config),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("access.log");
         let bucket = format!("[[distribution.origin]]\nbucket = \"{BUCKET}\"\nregion = \"{REGION}\"\n");
@@ -131,6 +142,7 @@ impl Stage {
         let mut config = loaded.config;
         config.log.access = AccessLogTarget::File(log.clone());
         config.listen.grace = Duration::from_secs(5);
+        tune(&mut config);
         let server = server::start(&config, Metrics::new(), |_| Arc::clone(&credentials)).await.unwrap();
         Self { server, log, _folder: folder }
     }
@@ -168,4 +180,18 @@ pub fn pattern(length: usize) -> Vec<u8> {
     let mut bytes = (0..251).collect::<Vec<u8>>().repeat(length / 251 + 1);
     bytes.truncate(length);
     bytes
+}
+
+/// The reader's credentials, for good.
+pub fn reader() -> Arc<CredentialSource> {
+    CredentialSource::fixed(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
+}
+
+/// The access log once it has `n` lines. Fails when it has more.
+pub async fn log_lines(log: &Path, n: usize) -> Vec<serde_json::Value> {
+    let read = || std::fs::read_to_string(log).unwrap_or_default();
+    eventually("the access log's lines", || async { read().lines().count() >= n }).await;
+    let lines: Vec<_> = read().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), n, "{lines:#?}");
+    lines
 }
