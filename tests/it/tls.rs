@@ -1,1 +1,267 @@
+//! TLS over the running edge: versions, protocols, certificates, and viewers that misbehave.
 
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use edgeseal::config::{CertificateFiles, SecurityPolicy};
+use http::Method;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::support::viewer::{HOST, ask, connect, get, raw};
+use crate::support::{Bucket, PLAIN, Stage, eventually, log_lines, reader};
+
+type Versions = &'static [&'static SupportedProtocolVersion];
+
+static ONLY_12: Versions = &[&TLS12];
+static ONLY_13: Versions = &[&TLS13];
+
+/// A viewer that believes `root` alone, and checks names.
+fn strict(root: &CertificateDer<'static>, versions: Versions, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    Arc::new(config)
+}
+
+async fn shake(edge: SocketAddr, name: &str, config: &Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(edge).await?;
+    TlsConnector::from(Arc::clone(config))
+        .connect(ServerName::try_from(name.to_owned()).unwrap(), stream)
+        .await
+}
+
+/// The certificate that the edge shows for `name`.
+async fn shown(edge: SocketAddr, name: &str) -> CertificateDer<'static> {
+    let stream = connect(edge, name, &[]).await;
+    stream.get_ref().1.peer_certificates().unwrap()[0].clone()
+}
+
+/// A GET over HTTP/1.1, to the end of the connection.
+async fn exchange(stream: &mut TlsStream<TcpStream>) -> String {
+    let request = format!("GET /a HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn versions_and_protocols_are_agreed_on() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let stage =
+        Stage::start("[[distribution]]\naliases = [\"cdn.example.com\"]\n$BUCKET\n", &bucket.origin.url())
+            .await;
+    let root = shown(stage.https(), HOST).await;
+    let (h2, http1): (&[u8], &[u8]) = (b"h2", b"http/1.1");
+    // behaviour §2.3, §3.1
+    let table: [(Versions, &[&[u8]], &str, Option<&[u8]>); 6] = [
+        (ONLY_13, &[h2, http1], "TLSv1.3", Some(h2)),
+        (ONLY_13, &[http1], "TLSv1.3", Some(http1)),
+        (ONLY_13, &[], "TLSv1.3", None),
+        (ONLY_12, &[http1, h2], "TLSv1.2", Some(h2)),
+        (ONLY_12, &[http1], "TLSv1.2", Some(http1)),
+        (ONLY_12, &[], "TLSv1.2", None),
+    ];
+    let mut logged = Vec::new();
+    for (versions, offered, version, agreed) in table {
+        let mut stream = shake(stage.https(), HOST, &strict(&root, versions, offered)).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), agreed, "{version} {offered:?}");
+        if agreed != Some(h2) {
+            assert!(exchange(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"), "{version} {offered:?}");
+            logged.push(version);
+        }
+    }
+    for (line, version) in log_lines(&stage.log, logged.len()).await.iter().zip(logged) {
+        assert_eq!(line["ssl-protocol"], version);
+    }
+    let strange = shake(stage.https(), HOST, &strict(&root, ONLY_13, &[b"smtp"])).await;
+    assert!(strange.is_err(), "RFC 7301 §3.2: no protocol in common");
+}
+
+#[tokio::test]
+async fn a_policy_refuses_what_is_older() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    for (policy, old) in [(SecurityPolicy::Tls12_2021, true), (SecurityPolicy::Tls13_2025, false)] {
+        let toml = "[[distribution]]\naliases = [\"cdn.example.com\"]\n$BUCKET\n";
+        let stage = Stage::start_tuned(toml, &bucket.origin.url(), reader(), |config| {
+            config.tls.minimum_protocol_version = policy;
+        })
+        .await;
+        let root = shown(stage.https(), HOST).await;
+        // behaviour §3.1
+        assert_eq!(shake(stage.https(), HOST, &strict(&root, ONLY_12, &[])).await.is_ok(), old, "{policy:?}");
+        assert!(shake(stage.https(), HOST, &strict(&root, ONLY_13, &[])).await.is_ok(), "{policy:?}");
+        let refused = stage.metric("edgeseal_tls_handshake_errors_total{reason=\"protocol\"}");
+        assert_eq!(refused, if old { 0.0 } else { 1.0 }, "{policy:?}");
+    }
+}
+
+/// A self-signed certificate for `names`, in files.
+fn certificate(folder: &TempDir, names: &[&str]) -> (CertificateDer<'static>, CertificateFiles) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let file = |end: &str| folder.path().join(format!("{}.{end}", names[0].replace('*', "star")));
+    let files = CertificateFiles { cert: file("crt"), key: file("key") };
+    let certificate = rcgen::CertificateParams::new(names.clone()).unwrap().self_signed(&key).unwrap();
+    std::fs::write(&files.cert, certificate.pem()).unwrap();
+    std::fs::write(&files.key, key.serialize_pem()).unwrap();
+    (certificate.der().clone(), files)
+}
+
+#[tokio::test]
+async fn the_name_in_the_handshake_chooses_the_certificate() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let folder = tempfile::tempdir().unwrap();
+    let (first, first_files) = certificate(&folder, &["first.example.com"]);
+    let (star, star_files) = certificate(&folder, &["*.example.com"]);
+    let (exact, exact_files) = certificate(&folder, &["www.example.com", "example.org"]);
+    let stage = Stage::start_tuned(PLAIN, &bucket.origin.url(), reader(), |config| {
+        config.tls.certificates = vec![first_files, star_files, exact_files];
+    })
+    .await;
+    // behaviour §3.3: exact before wildcard; a star is one label; a name that nobody has gets the first
+    let table = [
+        ("first.example.com", &first),
+        ("www.example.com", &exact),
+        ("WWW.example.com", &exact),
+        ("example.org", &exact),
+        ("other.example.com", &star),
+        ("deep.down.example.com", &first),
+        ("example.net", &first),
+        ("127.0.0.1", &first), // an address is no name: no SNI
+    ];
+    for (name, expected) in table {
+        assert!(shown(stage.https(), name).await == *expected, "{name}");
+    }
+    for (name, root, fits) in [("www.example.com", &exact, true), ("deep.down.example.com", &first, false)] {
+        let shaken = shake(stage.https(), name, &strict(root, ONLY_13, &[])).await;
+        assert_eq!(shaken.is_ok(), fits, "{name}");
+    }
+    for name in ["first.example.com", "*.example.com", "example.org"] {
+        let expiry = format!("edgeseal_tls_cert_not_after_timestamp_seconds{{name=\"{name}\"}}");
+        assert!(stage.metric(&expiry) > 0.0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_certificate_that_is_made_fits_this_machine_and_the_aliases() {
+    let bucket = Bucket::start().await;
+    let toml = "[[distribution]]\naliases = [\"cdn.example.com\", \"*.example.org\"]\n$BUCKET\n";
+    let stage = Stage::start(toml, &bucket.origin.url()).await;
+    let root = shown(stage.https(), HOST).await;
+    let config = strict(&root, ONLY_13, &[]);
+    for (name, fits) in [
+        ("localhost", true),
+        ("127.0.0.1", true),
+        ("cdn.example.com", true),
+        ("www.example.org", true),
+        ("example.org", false),
+        ("evil.example.com", false),
+    ] {
+        assert_eq!(shake(stage.https(), name, &config).await.is_ok(), fits, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_that_returns_resumes_its_session() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let stage =
+        Stage::start("[[distribution]]\naliases = [\"cdn.example.com\"]\n$BUCKET\n", &bucket.origin.url())
+            .await;
+    let root = shown(stage.https(), HOST).await;
+    for versions in [ONLY_12, ONLY_13] {
+        let config = strict(&root, versions, &[]);
+        let mut kinds = Vec::new();
+        for _ in 0..4 {
+            let mut stream = shake(stage.https(), HOST, &config).await.unwrap();
+            exchange(&mut stream).await;
+            kinds.push(stream.get_ref().1.handshake_kind().unwrap());
+        }
+        // Whichever worker takes it: the ticket is good at each.
+        assert_eq!(kinds[0], HandshakeKind::Full, "{versions:?}");
+        assert_eq!(kinds[1..], [HandshakeKind::Resumed; 3], "{versions:?}");
+    }
+}
+
+#[tokio::test]
+async fn plain_http_at_the_https_port_is_refused_without_harm() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let stage = Stage::start(PLAIN, &bucket.origin.url()).await;
+    for bytes in
+        ["GET /a HTTP/1.1\r\nhost: cdn.example.com\r\n\r\n", "\0\0\0\0\0\0\0\0", "SSH-2.0-OpenSSH_9.9\r\n"]
+    {
+        let mut stream = TcpStream::connect(stage.https()).await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // An alert or nothing; the connection ends.
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.is_empty() || answer[0] == 21, "{bytes:?}: {answer:?}");
+    }
+    eventually("three refusals are counted", || async {
+        stage.metric("edgeseal_tls_handshake_errors_total{reason=\"protocol\"}") == 3.0
+    })
+    .await;
+    // And TLS at the HTTP port is no HTTP.
+    let mut stream = TcpStream::connect(stage.server.http).await.unwrap();
+    stream.write_all(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400 "), "{answer:?}");
+    assert!(bucket.origin.served().is_empty());
+    assert_eq!(get(stage.https(), "/a").await.text(), "a");
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_holds_up_nobody() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let stage = Stage::start(PLAIN, &bucket.origin.url()).await;
+    let mut stalled = Vec::new();
+    for n in 0..100 {
+        let mut stream = TcpStream::connect(stage.https()).await.unwrap();
+        // Nothing at all, or the beginning of a ClientHello.
+        if n % 2 == 0 {
+            stream.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
+        }
+        stalled.push(stream);
+    }
+    for _ in 0..4 {
+        assert_eq!(get(stage.https(), "/a").await.text(), "a");
+    }
+    drop(stalled);
+    eventually("those who hung up are counted", || async {
+        stage.metric("edgeseal_tls_handshake_errors_total{reason=\"closed\"}") == 100.0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn host_and_name_in_the_handshake_need_not_agree() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let toml = "[[distribution]]\naliases = [\"cdn.example.com\", \"www.example.com\"]\n$BUCKET\n";
+    let stage = Stage::start(toml, &bucket.origin.url()).await;
+    // behaviour §3.4: the certificate belongs to the same owner; Host decides.
+    let seen = ask(stage.https(), Method::GET, "/a", &[("host", "www.example.com")]).await;
+    assert_eq!(seen.text(), "a");
+    let other =
+        raw(stage.https(), b"GET /a HTTP/1.1\r\nhost: example.net\r\nconnection: close\r\n\r\n").await;
+    assert!(other.starts_with("HTTP/1.1 403 "), "{other}");
+}
