@@ -364,7 +364,8 @@ async fn http2_keeps_to_the_same_rules() {
     let (bucket, stage) = stage().await;
     let mut sender = h2(&stage).await;
     let large = "a".repeat(32_750);
-    let table: [(Method, &[(&str, &str)], &str, u16); 7] = [
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+    let table: [(Method, Fields<'_>, &str, u16); 7] = [
         (Method::GET, &[("host", HOST)], "", 200),
         (Method::GET, &[("host", "CDN.example.com")], "", 200),
         (Method::GET, &[("host", "other.example.com")], "", 400), // RFC 9113 §8.3.1

@@ -67,7 +67,8 @@ async fn versions_and_protocols_are_agreed_on() {
     let root = shown(stage.https(), HOST).await;
     let (h2, http1): (&[u8], &[u8]) = (b"h2", b"http/1.1");
     // behaviour §2.3, §3.1
-    let table: [(Versions, &[&[u8]], &str, Option<&[u8]>); 6] = [
+    type Names<'a> = &'a [&'a [u8]];
+    let table: [(Versions, Names<'_>, &str, Option<&[u8]>); 6] = [
         (ONLY_13, &[h2, http1], "TLSv1.3", Some(h2)),
         (ONLY_13, &[http1], "TLSv1.3", Some(http1)),
         (ONLY_13, &[], "TLSv1.3", None),

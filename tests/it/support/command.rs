@@ -81,7 +81,7 @@ impl Running {
             async move { status.is_some() }
         })
         .await;
-        Ended { code, out: self.out.to_end(), err: self.err.to_end() }
+        Ended { code, out: self.out.finish(), err: self.err.finish() }
     }
 }
 
@@ -116,7 +116,7 @@ impl Stream {
         String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
     }
 
-    fn to_end(&mut self) -> String {
+    fn finish(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();
         }
