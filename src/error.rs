@@ -43,6 +43,9 @@ pub enum Refusal {
     /// The origin did not give a usable answer.
     #[error("origin: {0}")]
     Origin(#[from] OriginError),
+    /// It did not some time ago, and that is remembered (behaviour §8.1).
+    #[error("origin, as remembered: {0}")]
+    Remembered(OriginError),
 }
 
 /// CloudFront's status for an oversized header block; not registered, hence not in [`StatusCode`].
@@ -65,7 +68,7 @@ impl Refusal {
             | Self::NoObjectNamed => StatusCode::FORBIDDEN,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Origin(error) => error.status(),
+            Self::Origin(error) | Self::Remembered(error) => error.status(),
         }
     }
 
@@ -79,7 +82,9 @@ impl Refusal {
             Self::HeadersTooLarge => DetailedResult::InvalidRequestHeader,
             Self::UnknownHost | Self::HttpsRequired => DetailedResult::InvalidRequestBlocked,
             Self::MethodNotAllowed => DetailedResult::InvalidRequestMethod,
-            Self::PreconditionFailed | Self::RangeNotSatisfiable { .. } => DetailedResult::Error,
+            Self::PreconditionFailed | Self::RangeNotSatisfiable { .. } | Self::Remembered(_) => {
+                DetailedResult::Error
+            }
             Self::Origin(error) => error.detailed(),
         }
     }
@@ -98,7 +103,16 @@ impl Refusal {
             Self::NoObjectNamed => "Access denied.",
             Self::PreconditionFailed => "The object is not the one that was asked for.",
             Self::RangeNotSatisfiable { .. } => "The object has no such bytes.",
-            Self::Origin(error) => error.reason(),
+            Self::Origin(error) | Self::Remembered(error) => error.reason(),
+        }
+    }
+
+    /// What is wrong with the origin, if that is it.
+    #[must_use]
+    pub fn origin(&self) -> Option<&OriginError> {
+        match self {
+            Self::Origin(error) | Self::Remembered(error) => Some(error),
+            _ => None,
         }
     }
 
@@ -146,6 +160,7 @@ mod tests {
             (Refusal::PreconditionFailed, 412, "Error"),      // RFC 9110 §13.2.2
             (Refusal::RangeNotSatisfiable { length: 1 }, 416, "Error"), // behaviour §8.4
             (Refusal::Origin(OriginError::ReadTimeout), 504, "OriginCommError"), // behaviour §8.4
+            (Refusal::Remembered(OriginError::ReadTimeout), 504, "Error"), // behaviour §8.1
         ];
         for (refusal, status, detailed) in table {
             assert_eq!(refusal.status().as_u16(), status, "{refusal}");

@@ -96,10 +96,7 @@ async fn respond(
             edge.metrics.stale_served("revalidate");
             deliver::stored(&view, &object, now, ResultType::Hit)
         }
-        Lookup::Refuse(error) => {
-            tx.remembered();
-            Err(error.into())
-        }
+        Lookup::Refuse(error) => Err(Refusal::Remembered(error)),
         Lookup::Pass(_) => pass::pass(&route()?, &view).await,
         Lookup::Fetch(previous) => fill::fetch(edge, route()?, &view, key.into(), previous).await,
     }

@@ -3,7 +3,7 @@
 
 use http::header::{CONNECTION, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 
 use super::Answer;
 use super::tx::Transaction;
@@ -19,8 +19,8 @@ use crate::semantics::range;
 pub(super) fn refusal(edge: &Edge, tx: &mut Transaction, parts: &Parts, refusal: &Refusal) -> Answer {
     tx.refused(refusal);
     let status = refusal.status();
-    let (content_type, text) = match refusal {
-        Refusal::Origin(OriginError::Refused { code, .. }) => {
+    let (content_type, text) = match refusal.origin() {
+        Some(OriginError::Refused { code, .. }) => {
             ("application/xml", s3_error::page(code.as_deref(), status, tx.request_id()))
         }
         _ => ("text/html", html(&edge.identity.name, status, refusal.reason(), tx.request_id())),
@@ -29,26 +29,30 @@ pub(super) fn refusal(edge: &Edge, tx: &mut Transaction, parts: &Parts, refusal:
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    match refusal {
-        Refusal::RangeNotSatisfiable { length } => {
-            headers.insert(CONTENT_RANGE, range::unsatisfied(*length));
-        }
-        Refusal::Origin(error) if status == StatusCode::RANGE_NOT_SATISFIABLE => {
-            let told = error.fields().and_then(|fields| fields.get(CONTENT_RANGE));
-            if let Some(told) = told.filter(|told| range::is_unsatisfied(told)) {
-                headers.insert(CONTENT_RANGE, told.clone());
-            }
-        }
-        Refusal::Origin(error) if status == StatusCode::SERVICE_UNAVAILABLE => {
-            let asked = error.fields().and_then(|fields| fields.get(RETRY_AFTER)).cloned();
-            headers.insert(RETRY_AFTER, asked.unwrap_or(HeaderValue::from_static("1")));
-        }
-        _ => {}
-    }
+    explain(refusal, status, headers);
     if refusal.closes_connection() && parts.version <= Version::HTTP_11 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Answer { response, result: ResultType::Error }
+}
+
+/// The fields that some statuses come with.
+fn explain(refusal: &Refusal, status: StatusCode, headers: &mut HeaderMap) {
+    let told = |name| refusal.origin().and_then(OriginError::fields).and_then(|fields| fields.get(name));
+    match status {
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            let length = match refusal {
+                Refusal::RangeNotSatisfiable { length } => Some(range::unsatisfied(*length)),
+                _ => told(CONTENT_RANGE).filter(|told| range::is_unsatisfied(told)).cloned(),
+            };
+            length.map(|length| headers.insert(CONTENT_RANGE, length));
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            let after = told(RETRY_AFTER).cloned().unwrap_or(HeaderValue::from_static("1"));
+            headers.insert(RETRY_AFTER, after);
+        }
+        _ => {}
+    }
 }
 
 fn html(name: &str, status: StatusCode, reason: &str, request_id: &str) -> String {

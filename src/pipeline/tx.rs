@@ -58,8 +58,6 @@ pub struct Transaction {
     /// Held for as long as the request is in flight.
     _connection: Arc<Connection>,
     started: Instant,
-    /// The refusal to come is one that was cached.
-    remembered: bool,
     record: Record,
 }
 
@@ -103,7 +101,6 @@ impl Transaction {
             site: None,
             _connection: Arc::clone(connection),
             started: Instant::now(),
-            remembered: false,
             record,
         }
     }
@@ -121,16 +118,9 @@ impl Transaction {
         &self.record.request_id
     }
 
-    pub(super) fn remembered(&mut self) {
-        self.remembered = true;
-    }
-
     pub(super) fn refused(&mut self, refusal: &Refusal) {
-        // A cached error is just an error in the log (behaviour §8.1).
-        self.record.detailed = if self.remembered { DetailedResult::Error } else { refusal.detailed() };
-        if let Refusal::Origin(error) = refusal {
-            self.record.origin_code = error.code().cloned();
-        }
+        self.record.detailed = refusal.detailed();
+        self.record.origin_code = refusal.origin().and_then(OriginError::code).cloned();
     }
 
     /// The head is complete: the first byte is on its way.

@@ -51,6 +51,9 @@ pub fn parse(parts: &Parts, secure: bool) -> Result<View<'_>, Unreadable> {
     }
     let authority = authority.map_err(Unreadable::Malformed)?;
     let host = host::parse(authority).map_err(|_| Unreadable::Malformed("invalid Host"))?;
+    if parts.uri.scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
+        return Err(Unreadable::Malformed("the target is not of this protocol"));
+    }
     let raw_path = parts.uri.path();
     if !raw_path.starts_with('/') {
         return Err(Unreadable::Malformed("the target is not a path"));
@@ -122,6 +125,7 @@ mod tests {
             ("/a", &[("host", "Cdn.Example.com:8443")], Ok("cdn.example.com")),
             ("http://cdn.example.com/a", &[("host", "CDN.example.com")], Ok("cdn.example.com")),
             ("https://cdn.example.com/a", &[], Ok("cdn.example.com")), // HTTP/2: no Host field
+            ("ftp://h/a", &[("host", "h")], Err(Malformed("the target is not of this protocol"))),
             ("/a", &[], Err(Malformed("no Host"))),
             ("/a", &[("host", "a"), ("host", "a")], Err(Malformed("several Host fields"))),
             ("http://evil/a", &[("host", "cdn.example.com")], Err(Malformed("Host and target differ"))),
