@@ -3,7 +3,7 @@
 //! `cargo bench --bench edge` measures; benches/README.md says what the columns mean and has figures.
 //!
 //! ```text
-//! this process: load (core 1..) ──TLS──▶ edgeseal run (core 0) ──signed HTTP──▶ this process: embedded origin
+//! this process: load (other cores) ──TLS──▶ edgeseal run (core 0) ──signed HTTP──▶ this process: embedded origin
 //! ```
 //!
 //! The edge is a process of its own, a fresh one for each scenario and round, so that its CPU time can be read.
@@ -50,7 +50,7 @@ struct Arguments {
     /// Serving threads of the edge
     #[arg(long, default_value_t = 1)]
     workers: usize,
-    /// Let the system place edge and load; otherwise the edge has core 0 and the load has the others
+    /// Let the system place edge and load; otherwise the edge has a core for each worker and the load has the others
     #[arg(long)]
     no_pin: bool,
     /// Another edgeseal to drive
@@ -64,7 +64,7 @@ struct Arguments {
 fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     let period = Duration::try_from_secs_f64(arguments.seconds)?;
-    let core = place(&arguments);
+    let cores = place(&arguments);
     let runtime = runtime()?;
     let bucket = runtime.block_on(Bucket::start())?;
     let chosen: Vec<&'static Scenario> =
@@ -75,7 +75,8 @@ fn main() -> Result<(), Failure> {
         for (index, scenario) in chosen.iter().enumerate() {
             say(&format!("round {round} of {}: {}", arguments.rounds, scenario.name));
             let log = scenario.access_log;
-            let edge = EdgeProcess::start(&arguments.binary, &bucket, arguments.workers, log, core)?;
+            let edge =
+                EdgeProcess::start(&arguments.binary, &bucket, arguments.workers, log, cores.as_deref())?;
             let load = Load { scenario, connections: arguments.connections, period };
             report.add(index, &runtime.block_on(load.run(&edge))?);
         }
@@ -90,14 +91,18 @@ impl Arguments {
     }
 }
 
-/// Puts this process beside the edge's core, before it has other threads. Returns that core.
-fn place(arguments: &Arguments) -> Option<&'static str> {
-    let cores = available_parallelism().map_or(1, usize::from);
-    if arguments.no_pin || cores < 2 {
+/// Puts this process on the cores that the edge's workers leave, before it has other threads. Returns the edge's.
+fn place(arguments: &Arguments) -> Option<String> {
+    let (workers, cores) = (arguments.workers, available_parallelism().map_or(1, usize::from));
+    if arguments.no_pin {
         return None;
     }
-    match pin(std::process::id(), &format!("1-{}", cores - 1)) {
-        Ok(()) => Some("0"),
+    if !(1..cores).contains(&workers) {
+        say("nothing is pinned, so the figures say less: no core is left for the load");
+        return None;
+    }
+    match pin(std::process::id(), &format!("{workers}-{}", cores - 1)) {
+        Ok(()) => Some(format!("0-{}", workers - 1)),
         Err(why) => {
             say(&format!("nothing is pinned, so the figures say less: {why}"));
             None

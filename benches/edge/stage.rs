@@ -75,7 +75,7 @@ impl EdgeProcess {
         bucket: &Bucket,
         workers: usize,
         access_log: bool,
-        core: Option<&str>,
+        cores: Option<&str>,
     ) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("edge.toml");
@@ -95,8 +95,8 @@ impl EdgeProcess {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut edge = Self { child, http: nowhere, https: nowhere, _folder: folder };
         edge.hear_addresses()?;
-        if let Some(core) = core {
-            pin(edge.child.id(), core)?;
+        if let Some(cores) = cores {
+            pin(edge.child.id(), cores)?;
         }
         Ok(edge)
     }
