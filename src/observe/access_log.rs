@@ -26,6 +26,9 @@ const QUEUE_LINES: usize = 8192;
 const QUEUE_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes that one write takes at most, and one line.
 const BATCH_BYTES: usize = 64 * 1024;
+/// How long the writer rests once the queue is empty. Waking it for each line would cost a request more than the line
+/// itself does (benches/README.md).
+const GATHER: Duration = Duration::from_millis(10);
 /// How long `close` waits for a writer whose reader has stopped reading.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
@@ -170,6 +173,9 @@ fn empty(queued: &Receiver<String>, mut out: impl Write, counts: &Counts, _alive
                 }
                 failing = true;
             }
+        }
+        if batch.len() < BATCH_BYTES {
+            thread::sleep(GATHER);
         }
     }
 }

@@ -85,10 +85,11 @@ async fn respond(
         })
     };
     if admission::request(behavior, view.method).is_err() {
-        return pass::pass(&route()?, &view).await;
+        return Box::pin(pass::pass(&route()?, &view)).await;
     }
     let key = key::key(&site.id, view.method, &raw_path, &behavior.cache_policy, view.headers);
     let now = clock::now();
+    // Whatever goes to the origin is boxed: a hit's future is moved as it is, and should be small.
     match lookup::decide(edge.store.memory.get(&key), behavior.cache_policy.max_ttl, now) {
         Lookup::Serve(object) => deliver::stored(&view, &object, now, ResultType::Hit),
         Lookup::ServeAndRefresh(object) => {
@@ -97,8 +98,8 @@ async fn respond(
             deliver::stored(&view, &object, now, ResultType::Hit)
         }
         Lookup::Refuse(error) => Err(Refusal::Remembered(error)),
-        Lookup::Pass(_) => pass::pass(&route()?, &view).await,
-        Lookup::Fetch(previous) => fill::fetch(edge, route()?, &view, key.into(), previous).await,
+        Lookup::Pass(_) => Box::pin(pass::pass(&route()?, &view)).await,
+        Lookup::Fetch(previous) => Box::pin(fill::fetch(edge, route()?, &view, key.into(), previous)).await,
     }
 }
 
