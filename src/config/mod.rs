@@ -9,6 +9,7 @@ mod nearest;
 pub mod policies;
 pub mod raw;
 pub mod reader;
+pub mod response_headers;
 pub mod units;
 pub mod validate;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 pub use finding::{Finding, Place, Severity};
+use response_headers::ResponseHeadersPolicy;
 
 /// A whole, validated configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,6 +142,7 @@ pub struct Behavior {
     /// Answers to OPTIONS are cached too.
     pub cache_options: bool,
     pub cache_policy: Arc<CachePolicy>,
+    pub response_headers_policy: Option<Arc<ResponseHeadersPolicy>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

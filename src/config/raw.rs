@@ -41,6 +41,10 @@ pub enum Amount {
     Number(i64),
 }
 
+/// A number that may have a fraction, as it was typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decimal(pub String);
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Raw {
     /// The name of the whole, for what is missing from it.
@@ -52,6 +56,7 @@ pub struct Raw {
     pub log: Log,
     pub cache_policies: List<CachePolicy>,
     pub distributions: List<Distribution>,
+    pub response_headers_policies: List<ResponseHeadersPolicy>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -148,6 +153,7 @@ pub struct Behavior {
     pub allowed_methods: List<String>,
     pub cached_methods: List<String>,
     pub cache_policy: Field<String>,
+    pub response_headers_policy: Field<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -156,6 +162,92 @@ pub struct CustomErrorResponse {
     pub error_caching_min_ttl: Field<Amount>,
     pub response_page_path: Field<String>,
     pub response_code: Field<i64>,
+}
+
+/// behaviour §1.9
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResponseHeadersPolicy {
+    pub name: Field<String>,
+    pub comment: Field<String>,
+    pub cors_config: Field<CorsConfig>,
+    pub security_headers_config: SecurityHeadersConfig,
+    pub server_timing_headers_config: Field<ServerTimingHeadersConfig>,
+    pub custom_headers: List<CustomHeader>,
+    pub remove_headers: List<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CorsConfig {
+    pub access_control_allow_origins: List<String>,
+    pub access_control_allow_headers: List<String>,
+    pub access_control_allow_methods: List<String>,
+    pub access_control_allow_credentials: Field<bool>,
+    pub access_control_expose_headers: List<String>,
+    pub access_control_max_age_sec: Field<i64>,
+    pub origin_override: Field<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SecurityHeadersConfig {
+    pub xss_protection: Field<XssProtection>,
+    pub frame_options: Field<FrameOptions>,
+    pub referrer_policy: Field<ReferrerPolicy>,
+    pub content_security_policy: Field<ContentSecurityPolicy>,
+    pub content_type_options: Field<ContentTypeOptions>,
+    pub strict_transport_security: Field<StrictTransportSecurity>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct XssProtection {
+    pub overrides: Field<bool>,
+    pub protection: Field<bool>,
+    pub mode_block: Field<bool>,
+    pub report_uri: Field<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FrameOptions {
+    pub overrides: Field<bool>,
+    pub frame_option: Field<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReferrerPolicy {
+    pub overrides: Field<bool>,
+    pub referrer_policy: Field<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ContentSecurityPolicy {
+    pub overrides: Field<bool>,
+    pub content_security_policy: Field<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ContentTypeOptions {
+    pub overrides: Field<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StrictTransportSecurity {
+    pub overrides: Field<bool>,
+    pub access_control_max_age_sec: Field<i64>,
+    pub include_subdomains: Field<bool>,
+    pub preload: Field<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServerTimingHeadersConfig {
+    pub enabled: Field<bool>,
+    /// Percent.
+    pub sampling_rate: Field<Decimal>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CustomHeader {
+    pub header: Field<String>,
+    pub value: Field<String>,
+    pub overrides: Field<bool>,
 }
 
 impl At {

@@ -5,6 +5,7 @@ use http::{HeaderValue, Response};
 use http_body::Body as _;
 
 use super::Answer;
+use super::dress::Dress;
 use super::tx::{Tracked, Transaction};
 use crate::body::Body;
 use crate::edge::Edge;
@@ -14,8 +15,13 @@ const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const X_AMZ_CF_ID: HeaderName = HeaderName::from_static("x-amz-cf-id");
 const X_AMZ_CF_POP: HeaderName = HeaderName::from_static("x-amz-cf-pop");
 
-/// Adds the edge's own fields and ties the transaction to the body.
-pub(super) fn seal(edge: &Edge, mut tx: Transaction, answer: Answer) -> Response<Tracked> {
+/// Adds what the behaviour's policy says and the edge's own fields, and ties the transaction to the body.
+pub(super) fn seal(
+    edge: &Edge,
+    mut tx: Transaction,
+    answer: Answer,
+    dress: Option<Dress<'_>>,
+) -> Response<Tracked> {
     let Answer { response, result } = answer;
     let (mut parts, mut body) = response.into_parts();
     let headers = &mut parts.headers;
@@ -25,6 +31,9 @@ pub(super) fn seal(edge: &Edge, mut tx: Transaction, answer: Answer) -> Response
             headers.insert(CONTENT_LENGTH, length.into());
         }
         body = Body::Empty;
+    }
+    if let Some(dress) = dress {
+        dress.put_on(edge, &tx, result, headers);
     }
     headers.insert(X_CACHE, edge.marks.x_cache(result));
     // An earlier proxy's entry stays in front (RFC 9110 §7.6.3).

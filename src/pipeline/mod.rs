@@ -4,6 +4,7 @@
 //! `respond` is the inside: it reads from top to bottom like the diagram in ARCHITECTURE.md.
 
 mod deliver;
+mod dress;
 mod fill;
 mod finish;
 mod page;
@@ -19,6 +20,7 @@ use hyper::body::{Body as _, Incoming};
 
 use crate::body::Body;
 use crate::clock;
+use crate::config::response_headers::ResponseHeadersPolicy;
 use crate::config::{Behavior, ViewerProtocolPolicy};
 use crate::edge::{Edge, Site};
 use crate::error::Refusal;
@@ -29,6 +31,7 @@ use crate::policy::lookup::{self, Lookup};
 use crate::policy::{admission, key};
 use crate::semantics::path;
 use crate::semantics::view::{self, View};
+use dress::Dress;
 use tx::{Connection, Tracked, Transaction};
 
 /// What the inside hands to the outside.
@@ -47,17 +50,21 @@ pub async fn serve(
     let (parts, incoming) = request.into_parts();
     let has_body = !incoming.is_end_stream();
     let mut tx = Transaction::begin(&edge, &connection, &parts);
-    let outcome = respond(&edge, &mut tx, &connection, &parts, has_body).await;
+    let mut policy = None;
+    let outcome = respond(&edge, &mut tx, &mut policy, &connection, &parts, has_body).await;
+    let dress = policy.map(|policy| Dress { policy, maker: dress::maker(&outcome), asked: &parts });
     let answer = match outcome {
         Ok(answer) => answer,
         Err(refusal) => page::refusal(&edge, &mut tx, &parts, &refusal),
     };
-    finish::seal(&edge, tx, answer)
+    finish::seal(&edge, tx, answer, dress)
 }
 
+/// `policy` becomes that of the behaviour, which refusals need, too.
 async fn respond(
     edge: &Arc<Edge>,
     tx: &mut Transaction,
+    policy: &mut Option<Arc<ResponseHeadersPolicy>>,
     connection: &Connection,
     parts: &Parts,
     has_body: bool,
@@ -68,6 +75,7 @@ async fn respond(
     let raw_path = site.substitute_root(view.raw_path);
     let path = path::decode(&raw_path).map_err(|_| Refusal::Malformed("invalid escape in the path"))?;
     let behavior = site.behaviors.find(&path::normalize(&path));
+    policy.clone_from(&behavior.response_headers_policy);
 
     if let Some(answer) = protocol(edge, behavior, &view)? {
         return Ok(answer);

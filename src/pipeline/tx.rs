@@ -118,6 +118,11 @@ impl Transaction {
         &self.record.request_id
     }
 
+    /// Since the request's head was read.
+    pub(super) fn elapsed(&self) -> std::time::Duration {
+        self.started.elapsed()
+    }
+
     pub(super) fn refused(&mut self, refusal: &Refusal) {
         self.record.detailed = refusal.detailed();
         self.record.origin_code = refusal.origin().and_then(OriginError::code).cloned();

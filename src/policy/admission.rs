@@ -124,6 +124,7 @@ mod tests {
                 max_ttl: Duration::from_secs(max),
                 headers: Vec::new(),
             }),
+            response_headers_policy: None,
         }
     }
 

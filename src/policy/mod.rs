@@ -5,3 +5,4 @@ pub mod errors;
 pub mod freshness;
 pub mod key;
 pub mod lookup;
+pub mod response_headers;

@@ -14,6 +14,7 @@ mod protocols;
 mod ranges;
 mod refusals;
 mod regressions;
+mod response_headers;
 mod serving;
 mod signing;
 mod support;

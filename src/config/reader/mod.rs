@@ -1,5 +1,6 @@
 //! TOML text → [`Raw`]. Each key is asked for once, by name; what nobody asked for is an unknown key.
 
+mod response_headers;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -60,6 +61,7 @@ fn raw(table: &mut Table<'_>) -> Raw {
         log: table.section("log", log),
         cache_policies: table.tables("cache_policy", cache_policy),
         distributions: table.tables("distribution", distribution),
+        response_headers_policies: table.tables("response_headers_policy", response_headers::policy),
     }
 }
 
@@ -155,6 +157,7 @@ fn behavior(table: &mut Table<'_>) -> raw::Behavior {
         allowed_methods: table.list("allowed_methods"),
         cached_methods: table.list("cached_methods"),
         cache_policy: table.field("cache_policy"),
+        response_headers_policy: table.field("response_headers_policy"),
     }
 }
 

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::super::nearest::nearest;
-use super::super::raw::{Amount, At, Field, List, Typed, join};
+use super::super::raw::{Amount, At, Decimal, Field, List, Typed, join};
 use super::super::{Finding, Place, Severity};
 
 /// What all tables of one text share.
@@ -256,6 +256,16 @@ impl Read for Amount {
         match value.as_str() {
             Some(text) => Some(Self::Text(text.to_owned())),
             None => i64::read(value).map(Self::Number),
+        }
+    }
+}
+
+impl Read for Decimal {
+    const KIND: &'static str = "a number";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        match value {
+            DeValue::Float(float) => Some(Self(float.as_str().to_owned())),
+            _ => i64::read(value).map(|number| Self(number.to_string())),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::super::raw::{self, At, Field, List, Typed};
 use super::super::{Behavior, Origin, ViewerProtocolPolicy};
 use super::cache_policy::Policies;
 use super::report::Report;
+use super::response_headers::ResponseHeadersPolicies;
 
 const MOST: usize = 75;
 
@@ -16,7 +17,14 @@ pub(super) struct Scope<'s> {
     /// The distribution.
     pub at: &'s At,
     pub origins: &'s [Arc<Origin>],
-    pub policies: &'s Policies,
+    pub named: &'s Named,
+}
+
+/// The policies that a behaviour may name.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub cache: Policies,
+    pub response_headers: ResponseHeadersPolicies,
 }
 
 /// In the order they are tried, the default behaviour last.
@@ -71,7 +79,8 @@ fn behavior(
         ),
         allow_options,
         cache_options,
-        cache_policy: scope.policies.find(report, &raw.cache_policy),
+        cache_policy: scope.named.cache.find(report, &raw.cache_policy),
+        response_headers_policy: scope.named.response_headers.find(report, &raw.response_headers_policy),
     }
 }
 

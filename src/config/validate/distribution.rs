@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::super::raw::{self, At, Field, List, Raw, Typed};
 use super::super::{Distribution, Environment, Origin};
-use super::behavior::{self, Scope};
-use super::cache_policy::{FOREVER, Policies};
+use super::behavior::{self, Named, Scope};
+use super::cache_policy::FOREVER;
 use super::host;
 use super::origin;
 use super::report::Report;
@@ -18,7 +18,7 @@ const MOST_ORIGINS: usize = 100;
 pub(super) fn distributions(
     report: &mut Report,
     raw: &Raw,
-    policies: &Policies,
+    named: &Named,
     env: &Environment,
 ) -> Vec<Distribution> {
     let items = raw.distributions.items();
@@ -35,7 +35,7 @@ pub(super) fn distributions(
             if !alone {
                 refuse_unreachable(report, typed);
             }
-            distribution(report, typed, policies, env)
+            distribution(report, typed, named, env)
         })
         .collect()
 }
@@ -43,7 +43,7 @@ pub(super) fn distributions(
 fn distribution(
     report: &mut Report,
     typed: &Typed<raw::Distribution>,
-    policies: &Policies,
+    named: &Named,
     env: &Environment,
 ) -> Distribution {
     let raw = &typed.value;
@@ -51,7 +51,7 @@ fn distribution(
         .text(&raw.id, is_id, "1 to 128 letters, digits, dots, hyphens or underscores")
         .unwrap_or("default");
     let origins = origins(report, typed, id, env);
-    let scope = Scope { at: &typed.at, origins: &origins, policies };
+    let scope = Scope { at: &typed.at, origins: &origins, named };
     let behaviors = behavior::behaviors(report, raw, &scope);
     Distribution {
         id: Arc::from(id),

@@ -11,13 +11,16 @@ mod host;
 mod listen;
 mod origin;
 mod report;
+mod response_headers;
 mod role;
 mod settings;
 #[cfg(test)]
 mod tests;
 
+use self::behavior::Named;
 use self::cache_policy::Policies;
 use self::report::Report;
+use self::response_headers::ResponseHeadersPolicies;
 use super::raw::Raw;
 use super::{Config, Environment, Finding, Loaded, Severity};
 
@@ -26,14 +29,17 @@ use super::{Config, Environment, Finding, Loaded, Severity};
 /// Findings are sorted by source, line and key. `Err` when one of them is an error; it holds the warnings too.
 pub fn validate(raw: &Raw, env: &Environment, found: Vec<Finding>) -> Result<Loaded, Vec<Finding>> {
     let mut report = Report::new(found);
-    let policies = Policies::read(&mut report, &raw.cache_policies);
+    let named = Named {
+        cache: Policies::read(&mut report, &raw.cache_policies),
+        response_headers: ResponseHeadersPolicies::read(&mut report, &raw.response_headers_policies),
+    };
     let config = Config {
         identity: settings::identity(&mut report, &raw.identity),
         listen: listen::listen(&mut report, &raw.listen, env),
         tls: settings::tls(&mut report, &raw.tls),
         cache: settings::cache(&mut report, &raw.cache),
         log: settings::log(&mut report, &raw.log),
-        distributions: distribution::distributions(&mut report, raw, &policies, env),
+        distributions: distribution::distributions(&mut report, raw, &named, env),
     };
     let findings = report.into_sorted();
     if findings.iter().any(|finding| finding.severity == Severity::Error) {

@@ -5,6 +5,7 @@ mod distribution;
 mod endpoint;
 mod load;
 mod origin;
+mod response_headers;
 mod role;
 mod settings;
 
