@@ -5,7 +5,8 @@ use http::{HeaderName, HeaderValue};
 use super::*;
 use crate::config::response_headers::{AllowHeaders, AllowOrigins, Cors, OriginPattern, managed};
 
-type Fields = &'static [(&'static str, &'static str)];
+type Field = (&'static str, &'static str);
+type Fields = &'static [Field];
 
 fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
@@ -111,7 +112,8 @@ fn the_managed_policies() {
     let methods = ("access-control-allow-methods", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
     let any = ("access-control-allow-origin", "*");
     let expose = ("access-control-expose-headers", "*");
-    let table: &[(&str, Method, Fields, Vec<(&str, &str)>)] = &[
+    type Row = (&'static str, Method, Fields, Vec<Field>);
+    let table: &[Row] = &[
         ("SimpleCORS", Method::GET, CROSS, vec![any]),
         ("SimpleCORS", Method::OPTIONS, PREFLIGHT, vec![any]),
         ("SimpleCORS", Method::GET, &[], vec![("vary", "Origin")]),
@@ -165,7 +167,8 @@ fn cors_by_origin_and_override() {
     let vary = ("vary", "Origin");
     let good = ("access-control-allow-origin", "https://a.example.org");
     let lax: Fields = &[("access-control-allow-credentials", "true"), ("access-control-allow-origin", "*")];
-    let table: &[(bool, bool, Fields, Fields, Vec<(&str, &str)>)] = &[
+    type Row = (bool, bool, Fields, Fields, Vec<Field>);
+    let table: &[Row] = &[
         (false, false, GOOD, &[], vec![good, vary]),
         (false, true, GOOD, &[], vec![("access-control-allow-credentials", "true"), good, vary]),
         (false, false, EVIL, &[], vec![vary]),
