@@ -12,6 +12,7 @@ use super::object::{Head, Object};
 use crate::clock::Timestamp;
 use crate::origin::OriginResponse;
 use crate::origin::error::OriginError;
+use crate::origin::response::Timing;
 use crate::policy::admission::NotStored;
 use crate::policy::freshness::Lifetime;
 
@@ -49,6 +50,8 @@ pub struct Arriving {
     pub lifetime: Lifetime,
     /// When the head had arrived.
     pub at: Timestamp,
+    /// What the origin took.
+    pub timing: Timing,
     pub body: Arc<Filling>,
     /// At the first byte, for those who have not taken a reader yet. It lives for as long as one of them might, so that
     /// a window does not move on without them.
@@ -57,9 +60,9 @@ pub struct Arriving {
 
 impl Arriving {
     #[must_use]
-    pub fn new(head: Head, lifetime: Lifetime, at: Timestamp, body: Arc<Filling>) -> Self {
+    pub fn new(head: Head, lifetime: Lifetime, at: Timestamp, timing: Timing, body: Arc<Filling>) -> Self {
         let place = body.reader(0, None);
-        Self { head, lifetime, at, body, _place: place }
+        Self { head, lifetime, at, timing, body, _place: place }
     }
 
     /// As [`Object::age`].
@@ -203,7 +206,8 @@ mod tests {
         let Joined::Lead(lead, flight) = inflight.join(&key("a")) else { panic!("the first must lead") };
         let (mut writer, body) = fill::begin(None);
         let head = Head::new(StatusCode::OK, &HeaderMap::new());
-        let arriving = Arriving::new(head, Lifetime::default(), Timestamp::default(), body);
+        let arriving =
+            Arriving::new(head, Lifetime::default(), Timestamp::default(), Timing::default(), body);
         lead.tell(News::Arriving(Arc::new(arriving)));
         drop(lead);
         writer.push(vec![0; 2 << 20].into());

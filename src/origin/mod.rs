@@ -36,6 +36,7 @@ use journey::{Chance, Journey, Place, back_off, moved, skew};
 use pool::{Lease, Pool};
 pub use request::Ask;
 pub use response::OriginResponse;
+use response::Timing;
 use s3_error::{Remedy, S3Error};
 use sigv4::{Decision, Scope};
 
@@ -192,6 +193,7 @@ impl Origin {
         // Signed when it is sent: a token may have been renewed while this waited (s3 §1.7).
         let (head, signer) = self.signed_head(ask, &place)?;
         let request = Request::from_parts(head, Empty::<Bytes>::new());
+        let sent = Instant::now();
         let response =
             match tokio::time::timeout(self.config.read_timeout, lease.sender.send_request(request)).await {
                 // Only what is safe and small to ask again (behaviour §8.7).
@@ -204,10 +206,11 @@ impl Origin {
                 Ok(Err(_)) => return journey.spend(OriginError::ConnectionLost).map(|()| Attempt::Again),
                 Ok(Ok(response)) => response,
             };
+        let timing = Timing { dial: lease.dial, first_byte: sent.elapsed() };
         let status = response.status();
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             response::check(ask, status, response.headers())?;
-            return Ok(Attempt::Answer(Box::new(self.answer(response, lease)?)));
+            return Ok(Attempt::Answer(Box::new(self.answer(response, lease, timing)?)));
         }
         self.refused(response, lease, signer.as_ref(), journey).await
     }
@@ -252,13 +255,18 @@ impl Origin {
         }
     }
 
-    fn answer(&self, response: Response<Incoming>, lease: Lease) -> Result<OriginResponse, OriginError> {
+    fn answer(
+        &self,
+        response: Response<Incoming>,
+        lease: Lease,
+        timing: Timing,
+    ) -> Result<OriginResponse, OriginError> {
         let (parts, incoming) = response.into_parts();
         let framing = response::framing(&parts.headers)?;
         let mut headers = parts.headers;
         response::sanitize(&mut headers);
         let body = OriginBody::new(incoming, lease, self.config.read_timeout, self.metrics.clone());
-        Ok(OriginResponse { status: parts.status, headers, framing, received_at: clock::now(), body })
+        Ok(OriginResponse { status: parts.status, headers, framing, received_at: clock::now(), timing, body })
     }
 
     /// Reads the error, and mends what can be mended once.

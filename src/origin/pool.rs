@@ -42,7 +42,17 @@ pub struct Lease {
     pub sender: SendRequest<Empty<Bytes>>,
     /// It had carried a request before: it may have been closed in the meantime.
     pub reused: bool,
+    /// What it took to make it; nothing for one that was idle.
+    pub dial: Dial,
     pool: Arc<Pool>,
+}
+
+/// How long a connection took to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dial {
+    pub dns: Duration,
+    /// TCP and TLS.
+    pub connect: Duration,
 }
 
 impl Pool {
@@ -72,7 +82,7 @@ impl Pool {
                 return None;
             }
             if sender.is_ready() {
-                return Some(Lease { sender, reused: true, pool: Arc::clone(self) });
+                return Some(Lease { sender, reused: true, dial: Dial::default(), pool: Arc::clone(self) });
             }
         }
         None
@@ -85,29 +95,33 @@ impl Pool {
     /// [`OriginError::Tls`].
     pub async fn connect(self: &Arc<Self>, timeout: Duration) -> Result<Lease, OriginError> {
         match tokio::time::timeout(timeout, self.dial()).await {
-            Ok(sender) => Ok(Lease { sender: sender?, reused: false, pool: Arc::clone(self) }),
+            Ok(Ok((sender, dial))) => Ok(Lease { sender, reused: false, dial, pool: Arc::clone(self) }),
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(OriginError::ConnectTimeout),
         }
     }
 
-    async fn dial(&self) -> Result<SendRequest<Empty<Bytes>>, OriginError> {
+    async fn dial(&self) -> Result<(SendRequest<Empty<Bytes>>, Dial), OriginError> {
+        let started = Instant::now();
         let mut addresses: Vec<_> =
             tokio::net::lookup_host((&*self.host, self.port)).await.map_err(|_| OriginError::Dns)?.collect();
+        let dns = started.elapsed();
         // S3 rotates a large set of addresses: spread over them (s3 §2.15).
         fastrand::shuffle(&mut addresses);
         let stream = connect_any(&addresses).await?;
         // Small requests must not wait for the acknowledgement of the last; without it they are merely slower.
         let _ = stream.set_nodelay(true);
-        match &self.tls {
-            None => handshake(TokioIo::new(stream)).await,
+        let sender = match &self.tls {
+            None => handshake(TokioIo::new(stream)).await?,
             Some((connector, name)) => {
                 let stream = connector.connect(name.clone(), stream).await.map_err(|error| {
                     tracing::warn!(host = %self.host, %error, "TLS handshake with the origin failed");
                     OriginError::Tls
                 })?;
-                handshake(TokioIo::new(stream)).await
+                handshake(TokioIo::new(stream)).await?
             }
-        }
+        };
+        Ok((sender, Dial { dns, connect: started.elapsed().saturating_sub(dns) }))
     }
 
     fn give_back(&self, sender: SendRequest<Empty<Bytes>>) {

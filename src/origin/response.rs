@@ -1,5 +1,7 @@
 //! An origin's answer: checked against what was asked, and stripped of what is none of the viewer's business.
 
+use std::time::Duration;
+
 use http::header::{CACHE_CONTROL, EXPIRES, RANGE, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING};
 use http::header::{
     CONTENT_LENGTH, CONTENT_RANGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
@@ -8,6 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::body::OriginBody;
 use super::error::OriginError;
+use super::pool::Dial;
 use super::request::Ask;
 use crate::clock::Timestamp;
 use crate::semantics::hop;
@@ -24,7 +27,16 @@ pub struct OriginResponse {
     pub headers: HeaderMap,
     pub framing: Framing,
     pub received_at: Timestamp,
+    pub timing: Timing,
     pub body: OriginBody,
+}
+
+/// How long it took, of the attempt that was answered (behaviour §9.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timing {
+    pub dial: Dial,
+    /// From the request's being sent.
+    pub first_byte: Duration,
 }
 
 impl OriginResponse {

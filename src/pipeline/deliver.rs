@@ -61,6 +61,9 @@ pub(super) fn arriving(
     let Some(reader) = reader else { return Ok(None) };
     let mut response = respond(&arriving.head, part, length, Body::Arriving(reader));
     set_age(&mut response, age, result);
+    if result == ResultType::Miss {
+        response.extensions_mut().insert(arriving.timing);
+    }
     Ok(Some(Answer { response, result }))
 }
 

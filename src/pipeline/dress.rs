@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{StatusCode, response};
 
 use super::Answer;
 use super::tx::Transaction;
@@ -38,7 +38,15 @@ pub(super) fn maker(outcome: &Result<Answer, Refusal>) -> Maker {
 }
 
 impl Dress<'_> {
-    pub(super) fn put_on(&self, edge: &Edge, tx: &Transaction, result: ResultType, headers: &mut HeaderMap) {
+    /// What the origin took comes as an extension of the response, of a miss only.
+    pub(super) fn put_on(
+        &self,
+        edge: &Edge,
+        tx: &Transaction,
+        result: ResultType,
+        response: &mut response::Parts,
+    ) {
+        let response::Parts { headers, extensions, .. } = response;
         let asked = Asked { method: &self.asked.method, headers: &self.asked.headers };
         response_headers::apply(&self.policy, asked, self.maker, headers);
         if let Some(rate) = self.policy.server_timing
@@ -50,8 +58,14 @@ impl Dress<'_> {
                 ResultType::Miss => Source::Origin,
                 ResultType::Redirect | ResultType::Error => Source::Edge,
             };
-            let (pop, request_id) = (&*edge.identity.pop, tx.request_id());
-            server_timing::set(&Facts { source, pop, request_id, first_byte: tx.elapsed() }, headers);
+            let facts = Facts {
+                source,
+                upstream: extensions.get().copied(),
+                pop: &edge.identity.pop,
+                request_id: tx.request_id(),
+                first_byte: tx.elapsed(),
+            };
+            server_timing::set(&facts, headers);
         }
     }
 }

@@ -161,10 +161,10 @@ impl Fetch {
                 return release(&lead, why, response);
             }
         };
-        let (length, at) = (response.length(), response.received_at);
+        let (length, at, timing) = (response.length(), response.received_at, response.timing);
         let head = Head::new(response.status, &response.headers);
         let (mut writer, body) = fill::begin(length);
-        lead.tell(News::Arriving(Arc::new(Arriving::new(head.clone(), lifetime, at, body))));
+        lead.tell(News::Arriving(Arc::new(Arriving::new(head.clone(), lifetime, at, timing, body))));
         // Without room those who wait still share this fetch; who comes later begins another.
         let kept = share.map(|share| (lead, share));
         if kept.is_none() {

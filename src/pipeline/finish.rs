@@ -33,8 +33,9 @@ pub(super) fn seal(
         body = Body::Empty;
     }
     if let Some(dress) = dress {
-        dress.put_on(edge, &tx, result, headers);
+        dress.put_on(edge, &tx, result, &mut parts);
     }
+    let headers = &mut parts.headers;
     headers.insert(X_CACHE, edge.marks.x_cache(result));
     // An earlier proxy's entry stays in front (RFC 9110 §7.6.3).
     headers.append(VIA, edge.marks.via());

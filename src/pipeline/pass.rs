@@ -33,6 +33,7 @@ pub(super) fn deliver(origin: OriginResponse) -> Answer {
     let mut response = Response::new(Body::Origin(origin.body));
     *response.status_mut() = origin.status;
     *response.headers_mut() = origin.headers;
+    response.extensions_mut().insert(origin.timing);
     if let Some(length) = length {
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
     }

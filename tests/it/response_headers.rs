@@ -261,20 +261,35 @@ fn metrics(value: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn server_timing_tells_of_miss_and_hit() {
-    let origin = Scripted::start([answer("server-timing: db;dur=3\r\n")]).await;
+    let with_timing = || answer("server-timing: db;dur=3\r\n");
+    let origin = Scripted::start([with_timing(), with_timing()]).await;
     let stage = Stage::start(&timing("100"), &origin.url()).await;
-    for expected in [
-        &["cdn-upstream-layer", "cdn-cache-miss", "cdn-pop", "cdn-rid", "cdn-downstream-fbl", "db"][..],
-        // On a hit the origin's would be an old one's (behaviour §9.7).
-        &["cdn-cache-hit", "cdn-pop", "cdn-rid", "cdn-hit-layer", "cdn-downstream-fbl"],
-    ] {
-        let seen = get(stage.https(), "/a").await;
+    // Behaviour §9.7. On a hit the origin's own would be an old one's.
+    let miss = [
+        "cdn-upstream-layer",
+        "cdn-upstream-dns",
+        "cdn-upstream-connect",
+        "cdn-upstream-fbl",
+        "cdn-cache-miss",
+        "cdn-pop",
+        "cdn-rid",
+        "cdn-downstream-fbl",
+        "db",
+    ];
+    let hit = ["cdn-cache-hit", "cdn-pop", "cdn-rid", "cdn-hit-layer", "cdn-downstream-fbl"];
+    let options = (Method::OPTIONS, &miss[..]); // past the cache
+    for (method, expected) in [(Method::GET, &miss[..]), (Method::GET, &hit[..]), options] {
+        let seen = ask(stage.https(), method, "/a", &[]).await;
         let [value] = &all(&seen, "server-timing")[..] else { panic!("{:?}", seen.headers) };
         assert_eq!(metrics(value), expected);
         let id = seen.headers["x-amz-cf-id"].to_str().unwrap();
         assert!(value.contains(&format!("cdn-pop;desc=\"EDG1-C1\",cdn-rid;desc=\"{id}\",")), "{value}");
         assert!(!value.contains(", "), "{value}");
+        if origin.heads().len() == 2 {
+            assert!(value.contains("cdn-upstream-dns;dur=0,cdn-upstream-connect;dur=0,"), "reused: {value}");
+        }
     }
+    assert_eq!((origin.heads().len(), origin.connections()), (2, 1));
 }
 
 #[tokio::test]
