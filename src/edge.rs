@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::HeaderValue;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::admin::{Check, Readiness};
 use crate::cache::Store;
-use crate::config::{self, Behavior, Config, Identity};
+use crate::config::{self, Behavior, Config, ErrorResponse, Identity};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::{DistributionMetrics, Metrics};
 use crate::observe::record::ResultType;
@@ -43,9 +43,10 @@ pub struct Edge {
 pub struct Site {
     pub id: Arc<str>,
     pub behaviors: Behaviors<Arc<Behavior>>,
-    /// [`Behavior::origin`] counts in this.
+    /// [`Behavior::origin`] and [`config::Failover::origin`] count in this.
     pub origins: Vec<Arc<Origin>>,
-    pub error_caching_min_ttl: BTreeMap<u16, Duration>,
+    /// By status (behaviour §8.1, §8.3).
+    pub error_responses: BTreeMap<u16, ErrorResponse>,
     pub metrics: DistributionMetrics,
     default_root: Option<String>,
 }
@@ -200,7 +201,7 @@ impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
             id: Arc::clone(&distribution.id),
             origins: origins.collect::<Result<_, _>>()?,
             behaviors: behaviors(distribution)?,
-            error_caching_min_ttl: distribution.error_caching_min_ttl.clone(),
+            error_responses: distribution.error_responses.clone(),
             metrics: self.metrics.distribution(&distribution.id),
             default_root: distribution.default_root_object.as_ref().map(|object| format!("/{object}")),
         })

@@ -116,6 +116,27 @@ impl Refusal {
         }
     }
 
+    /// A page of the owner's may take its place: it is about the object, or about who may have it (behaviour §8.3). Not so
+    /// what is wrong with the request itself: `403 → 200 /index.html` must not tell a POST that it was done, nor send over
+    /// plain HTTP what is to be had over HTTPS only.
+    #[must_use]
+    pub fn may_have_page(&self) -> bool {
+        match self {
+            Self::NoObjectNamed
+            | Self::PreconditionFailed
+            | Self::RangeNotSatisfiable { .. }
+            | Self::Origin(_)
+            | Self::Remembered(_) => true,
+            Self::Malformed(_)
+            | Self::UrlTooLong
+            | Self::HeadersTooLarge
+            | Self::UnknownHost
+            | Self::HttpsRequired
+            | Self::MethodNotAllowed
+            | Self::UnexpectedBody => false,
+        }
+    }
+
     /// The connection cannot be trusted to be in step any more, or its next request would be as large.
     #[must_use]
     pub fn closes_connection(&self) -> bool {
@@ -145,6 +166,26 @@ impl From<Unreadable> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_errors_about_objects_have_pages() {
+        let table = [
+            (Refusal::Malformed("x"), false), // behaviour §8.3
+            (Refusal::UrlTooLong, false),
+            (Refusal::HeadersTooLarge, false),
+            (Refusal::UnknownHost, false),
+            (Refusal::HttpsRequired, false),
+            (Refusal::MethodNotAllowed, false),
+            (Refusal::UnexpectedBody, false),
+            (Refusal::NoObjectNamed, true),
+            (Refusal::RangeNotSatisfiable { length: 1 }, true),
+            (Refusal::Origin(OriginError::ReadTimeout), true),
+            (Refusal::Remembered(OriginError::ReadTimeout), true),
+        ];
+        for (refusal, expected) in table {
+            assert_eq!(refusal.may_have_page(), expected, "{refusal}");
+        }
+    }
 
     #[test]
     fn each_refusal_has_the_status_of_the_behaviour_book() {

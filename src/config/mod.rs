@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, StatusCode};
 
 pub use finding::{Finding, Place, Severity};
 use response_headers::ResponseHeadersPolicy;
@@ -126,8 +126,25 @@ pub struct Distribution {
     pub origins: Vec<Arc<Origin>>,
     /// In the order they are tried. The last is the default behaviour, its pattern is `*`.
     pub behaviors: Vec<Arc<Behavior>>,
-    /// `ErrorCachingMinTTL` by status, for statuses that were given one (behaviour §8.1). Others: 10 s.
-    pub error_caching_min_ttl: BTreeMap<u16, Duration>,
+    /// By status, for those that were given one (behaviour §8.1, §8.3). Others: 10 s, and no page.
+    pub error_responses: BTreeMap<u16, ErrorResponse>,
+}
+
+/// What becomes of an error of one status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorResponse {
+    /// `ErrorCachingMinTTL`.
+    pub min_ttl: Duration,
+    pub page: Option<ErrorPage>,
+}
+
+/// A page of the owner's that is sent in an error's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorPage {
+    /// Begins with `/`, percent-encoded as a viewer would write it; its behaviour is found as for any other path.
+    pub path: Arc<str>,
+    /// What it is sent with.
+    pub status: StatusCode,
 }
 
 /// A cache behaviour (behaviour §1.3, §2.1, §2.2, §4.2).
@@ -143,6 +160,17 @@ pub struct Behavior {
     pub cache_options: bool,
     pub cache_policy: Arc<CachePolicy>,
     pub response_headers_policy: Option<Arc<ResponseHeadersPolicy>>,
+    /// `None`: an origin alone, not a group.
+    pub failover: Option<Failover>,
+}
+
+/// Who is asked when [`Behavior::origin`] fails, and what counts as failing (behaviour §8.8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failover {
+    /// Index into [`Distribution::origins`].
+    pub origin: usize,
+    /// At least one of 400, 403, 404, 416, 429, 500, 502, 503 and 504.
+    pub status_codes: Vec<u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

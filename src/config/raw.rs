@@ -118,6 +118,7 @@ pub struct Distribution {
     pub default_cache_behavior: Field<Behavior>,
     pub cache_behaviors: List<Behavior>,
     pub custom_error_responses: List<CustomErrorResponse>,
+    pub origin_groups: List<OriginGroup>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -248,6 +249,14 @@ pub struct CustomHeader {
     pub header: Field<String>,
     pub value: Field<String>,
     pub overrides: Field<bool>,
+}
+
+/// Two origins, of which the second is asked when the first fails.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OriginGroup {
+    pub id: Field<String>,
+    pub members: List<String>,
+    pub status_codes: List<i64>,
 }
 
 impl At {

@@ -84,7 +84,7 @@ async fn bring(edge: Arc<Edge>, route: Route, lead: Lead, previous: Option<Arc<O
         return;
     }
     let ask = question(&fetch.route.ask, previous.as_deref());
-    match fetch.route.origin.fetch(&ask).await {
+    match fetch.route.fetch(&ask).await {
         Ok(response) if response.status == StatusCode::NOT_MODIFIED => {
             fetch.confirmed(lead, previous, &response).await;
         }
@@ -113,7 +113,7 @@ impl Fetch {
     async fn confirmed(self, lead: Lead, previous: Option<Arc<Object>>, response: &OriginResponse) {
         let Some(object) = previous.filter(|object| is_of(response, object)) else {
             // A 304 about some other version says nothing: ask anew, for all of it.
-            return match self.route.origin.fetch(&self.route.ask).await {
+            return match self.route.fetch(&self.route.ask).await {
                 Ok(response) => self.admit(lead, response).await,
                 Err(error) => self.failed(&lead, None, error),
             };
@@ -208,18 +208,18 @@ impl Fetch {
     fn failed(&self, lead: &Lead, previous: Option<Arc<Object>>, error: OriginError) {
         let now = clock::now();
         let status = error.status();
-        let min_ttl = self.route.site.error_caching_min_ttl.get(&status.as_u16()).copied();
+        let configured = self.route.site.error_responses.get(&status.as_u16());
         if let Some(object) = previous
             && error.allows_stale()
             && lookup::may_stand_in(&object, self.max_ttl(), now)
         {
-            let object = Arc::new(object.stale_until(now.after(min_ttl.unwrap_or(errors::DEFAULT_MIN_TTL))));
+            let object = Arc::new(object.stale_until(now.after(errors::min_ttl(configured))));
             self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::clone(&object)));
             self.edge.metrics.stale_served("error");
             return lead.tell(News::Ready(object, Whence::Stale));
         }
         let fields = error.fields().cloned().unwrap_or_default();
-        let ttl = errors::ttl(status, &fields, &self.route.behavior.cache_policy, min_ttl, now);
+        let ttl = errors::ttl(status, &fields, &self.route.behavior.cache_policy, configured, now);
         match ttl.filter(|_| error.came_from_origin()) {
             Some(ttl) => {
                 let entry = Entry::Error { error: error.clone(), until: now.after(ttl) };

@@ -1,10 +1,12 @@
 //! The path of a request on one screen: who is asked, what is decided, where the bytes come from.
 //!
-//! `serve` is the outside: it turns a [`Refusal`] into a page, adds what every response carries, and sees to the log.
+//! `serve` is the outside: it turns a [`Refusal`] into a page (the owner's or ours), adds what every response carries, and sees to the log.
 //! `respond` is the inside: it reads from top to bottom like the diagram in ARCHITECTURE.md.
 
 mod deliver;
 mod dress;
+mod error_page;
+mod failover;
 mod fill;
 mod finish;
 mod page;
@@ -53,10 +55,12 @@ pub async fn serve(
     let mut policy = None;
     let outcome = respond(&edge, &mut tx, &mut policy, &connection, &parts, has_body).await;
     let dress = policy.map(|policy| Dress { policy, maker: dress::maker(&outcome), asked: &parts });
-    let answer = match outcome {
-        Ok(answer) => answer,
-        Err(refusal) => page::refusal(&edge, &mut tx, &parts, &refusal),
+    // Not in one `match`: what it looks at would stay in the future beside what comes of it.
+    let refusal = match outcome {
+        Ok(answer) => return finish::seal(&edge, tx, answer, dress),
+        Err(refusal) => refusal,
     };
+    let answer = Box::pin(error_page::answer(&edge, &mut tx, &parts, refusal)).await;
     finish::seal(&edge, tx, answer, dress)
 }
 
@@ -81,33 +85,44 @@ async fn respond(
         return Ok(answer);
     }
     method(behavior, &view, has_body)?;
+    obtain(edge, site, behavior, &view, (&raw_path, &path)).await
+}
 
+/// The object that is meant: from the cache, or from the behaviour's origin. `raw_path` is for the key, `path` (decoded)
+/// for the origin.
+async fn obtain(
+    edge: &Arc<Edge>,
+    site: &Arc<Site>,
+    behavior: &Arc<Behavior>,
+    view: &View<'_>,
+    (raw_path, path): (&str, &str),
+) -> Result<Answer, Refusal> {
     let origin = &site.origins[behavior.origin];
-    request::check(&path, &origin.config().origin_path)?;
+    request::check(path, &origin.config().origin_path)?;
     let route = || -> Result<Route, Refusal> {
         Ok(Route {
             site: Arc::clone(site),
             behavior: Arc::clone(behavior),
             origin: Arc::clone(origin),
-            ask: ask(behavior, &view, path.clone().into_owned())?,
+            ask: ask(behavior, view, path.to_owned())?,
         })
     };
     if admission::request(behavior, view.method).is_err() {
-        return Box::pin(pass::pass(&route()?, &view)).await;
+        return Box::pin(pass::pass(&route()?, view)).await;
     }
-    let key = key::key(&site.id, view.method, &raw_path, &behavior.cache_policy, view.headers);
+    let key = key::key(&site.id, view.method, raw_path, &behavior.cache_policy, view.headers);
     let now = clock::now();
     // Whatever goes to the origin is boxed: a hit's future is moved as it is, and should be small.
     match lookup::decide(edge.store.memory.get(&key), behavior.cache_policy.max_ttl, now) {
-        Lookup::Serve(object) => deliver::stored(&view, &object, now, ResultType::Hit),
+        Lookup::Serve(object) => deliver::stored(view, &object, now, ResultType::Hit),
         Lookup::ServeAndRefresh(object) => {
             fill::refresh(edge, &route()?, &key.into(), &object);
             edge.metrics.stale_served("revalidate");
-            deliver::stored(&view, &object, now, ResultType::Hit)
+            deliver::stored(view, &object, now, ResultType::Hit)
         }
         Lookup::Refuse(error) => Err(Refusal::Remembered(error)),
-        Lookup::Pass(_) => Box::pin(pass::pass(&route()?, &view)).await,
-        Lookup::Fetch(previous) => Box::pin(fill::fetch(edge, route()?, &view, key.into(), previous)).await,
+        Lookup::Pass(_) => Box::pin(pass::pass(&route()?, view)).await,
+        Lookup::Fetch(previous) => Box::pin(fill::fetch(edge, route()?, view, key.into(), previous)).await,
     }
 }
 
@@ -116,6 +131,7 @@ async fn respond(
 struct Route {
     site: Arc<Site>,
     behavior: Arc<Behavior>,
+    /// The first to be asked; for whom comes after it see [`Route::fetch`].
     origin: Arc<Origin>,
     /// For the whole object, with what the cache policy forwards.
     ask: Ask,

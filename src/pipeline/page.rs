@@ -37,7 +37,7 @@ pub(super) fn refusal(edge: &Edge, tx: &mut Transaction, parts: &Parts, refusal:
 }
 
 /// The fields that some statuses come with.
-fn explain(refusal: &Refusal, status: StatusCode, headers: &mut HeaderMap) {
+pub(super) fn explain(refusal: &Refusal, status: StatusCode, headers: &mut HeaderMap) {
     let told = |name| refusal.origin().and_then(OriginError::fields).and_then(|fields| fields.get(name));
     match status {
         StatusCode::RANGE_NOT_SATISFIABLE => {

@@ -110,6 +110,15 @@ impl Transaction {
         self.site = Some(Arc::clone(site));
     }
 
+    /// The distribution, once it is known.
+    pub(super) fn site(&self) -> Option<&Arc<Site>> {
+        self.site.as_ref()
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        self.record.tls.is_some()
+    }
+
     pub(super) fn is_head(&self) -> bool {
         self.record.method == Method::HEAD
     }

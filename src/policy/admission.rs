@@ -125,6 +125,7 @@ mod tests {
                 headers: Vec::new(),
             }),
             response_headers_policy: None,
+            failover: None,
         }
     }
 

@@ -6,22 +6,23 @@ use http::{HeaderMap, StatusCode};
 
 use super::freshness::{is_unwelcome, remaining};
 use crate::clock::Timestamp;
-use crate::config::CachePolicy;
+use crate::config::{CachePolicy, ErrorResponse};
 use crate::semantics::cache_control;
 
 /// `ErrorCachingMinTTL` of a status that was given none (behaviour §8.1).
-pub const DEFAULT_MIN_TTL: Duration = Duration::from_secs(10);
+const DEFAULT_MIN_TTL: Duration = Duration::from_secs(10);
 /// What a configured zero comes to with an S3 origin, and all of ours are (behaviour §8.1).
 const LEAST_MIN_TTL: Duration = Duration::from_secs(1);
 
 /// How long an origin's error answer to a GET, HEAD or cacheable OPTIONS is kept, from `now` (behaviour §8.1).
-/// `None`: it is not cached. `min_ttl` is the `ErrorCachingMinTTL` configured for this very status.
+/// `None`: it is not cached. `configured` is for this very status; a page is cached with its error (behaviour §8.3), so
+/// it makes a status cacheable that otherwise would need a time of its own.
 #[must_use]
 pub fn ttl(
     status: StatusCode,
     response: &HeaderMap,
     policy: &CachePolicy,
-    min_ttl: Option<Duration>,
+    configured: Option<&ErrorResponse>,
     now: Timestamp,
 ) -> Option<Duration> {
     if policy.caching_disabled() {
@@ -29,16 +30,24 @@ pub fn ttl(
     }
     let control = cache_control::parse(response);
     let unwelcome = is_unwelcome(&control);
+    let has_page = configured.is_some_and(|configured| configured.page.is_some());
     match rule(status) {
         Rule::Always => {}
         Rule::UnlessUnwelcome if !unwelcome => {}
         Rule::WhenTimed if control.max_age.or(control.s_maxage).is_some() => {}
+        Rule::WhenTimed if has_page && !unwelcome => {}
         Rule::UnlessUnwelcome | Rule::WhenTimed | Rule::Never => return None,
     }
-    let least = min_ttl.unwrap_or(DEFAULT_MIN_TTL).max(LEAST_MIN_TTL);
+    let least = min_ttl(configured).max(LEAST_MIN_TTL);
     // `no-store` and the like do not keep the others out, but with one of them no longer time counts.
     let asked = if unwelcome { None } else { remaining(&control, response, now) };
     Some(asked.map_or(least, |asked| asked.min(policy.max_ttl).max(least)))
+}
+
+/// `ErrorCachingMinTTL` as configured for a status.
+#[must_use]
+pub fn min_ttl(configured: Option<&ErrorResponse>) -> Duration {
+    configured.map_or(DEFAULT_MIN_TTL, |configured| configured.min_ttl)
 }
 
 /// Which statuses are cached (behaviour §8.1, first table).
@@ -46,7 +55,7 @@ enum Rule {
     Always,
     /// `no-store`, `no-cache` or `private` keep it out.
     UnlessUnwelcome,
-    /// Only with `max-age` or `s-maxage`.
+    /// Only with `max-age` or `s-maxage`, or with a page.
     WhenTimed,
     Never,
 }

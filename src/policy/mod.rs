@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod errors;
+pub mod failover;
 pub mod freshness;
 pub mod key;
 pub mod lookup;

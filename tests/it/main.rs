@@ -7,6 +7,8 @@ mod caching;
 mod collapse;
 mod command_line;
 mod credentials;
+mod error_pages;
+mod failover;
 mod faults;
 mod layers;
 mod operations;

@@ -121,6 +121,7 @@ fn distribution(table: &mut Table<'_>) -> raw::Distribution {
             ..behavior(table)
         }),
         custom_error_responses: table.tables("custom_error_response", custom_error_response),
+        origin_groups: table.tables("origin_group", origin_group),
     }
 }
 
@@ -167,6 +168,14 @@ fn custom_error_response(table: &mut Table<'_>) -> raw::CustomErrorResponse {
         error_caching_min_ttl: table.field("error_caching_min_ttl"),
         response_page_path: table.field("response_page_path"),
         response_code: table.field("response_code"),
+    }
+}
+
+fn origin_group(table: &mut Table<'_>) -> raw::OriginGroup {
+    raw::OriginGroup {
+        id: table.field("id"),
+        members: table.list("members"),
+        status_codes: table.list("status_codes"),
     }
 }
 

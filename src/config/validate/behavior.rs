@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::raw::{self, At, Field, List, Typed};
-use super::super::{Behavior, Origin, ViewerProtocolPolicy};
+use super::super::{Behavior, Failover, Origin, ViewerProtocolPolicy};
 use super::cache_policy::Policies;
+use super::origin_group::Group;
 use super::report::Report;
 use super::response_headers::ResponseHeadersPolicies;
 
@@ -18,6 +19,7 @@ pub(super) struct Scope<'s> {
     pub at: &'s At,
     pub origins: &'s [Arc<Origin>],
     pub named: &'s Named,
+    pub groups: &'s [Group],
 }
 
 /// The policies that a behaviour may name.
@@ -69,9 +71,10 @@ fn behavior(
         ("allow-all", ViewerProtocolPolicy::AllowAll),
     ];
     let (allow_options, cache_options) = methods(report, raw);
+    let (origin, failover) = target_origin(report, at, &raw.target_origin, scope);
     Behavior {
         path_pattern,
-        origin: target_origin(report, at, &raw.target_origin, scope.origins),
+        origin,
         viewer_protocol_policy: report.choice(
             &raw.viewer_protocol_policy,
             &PROTOCOLS,
@@ -81,23 +84,36 @@ fn behavior(
         cache_options,
         cache_policy: scope.named.cache.find(report, &raw.cache_policy),
         response_headers_policy: scope.named.response_headers.find(report, &raw.response_headers_policy),
+        failover,
     }
 }
 
-/// Index of the origin; 0 when an error was reported.
-fn target_origin(report: &mut Report, at: &At, field: &Field<String>, origins: &[Arc<Origin>]) -> usize {
-    let ids = || origins.iter().map(|origin| &*origin.id);
+/// Index of the origin, or of a group's first, and who comes after it; 0 when an error was reported.
+fn target_origin(
+    report: &mut Report,
+    at: &At,
+    field: &Field<String>,
+    scope: &Scope<'_>,
+) -> (usize, Option<Failover>) {
+    let origins = || scope.origins.iter().map(|origin| &*origin.id);
+    let ids = || origins().chain(scope.groups.iter().map(|group| group.id.as_str()));
     match field {
-        Field::Absent if origins.len() > 1 => {
+        Field::Absent if scope.origins.len() > 1 => {
             let fix = format!("name one of {}", ids().collect::<Vec<_>>().join(", "));
             report.error(&at.child("target_origin"), "is missing, and there are several origins", fix);
-            0
+            (0, None)
         }
-        Field::Absent | Field::Unreadable => 0,
-        Field::Given(typed) => ids().position(|id| id == typed.value).unwrap_or_else(|| {
+        Field::Absent | Field::Unreadable => (0, None),
+        Field::Given(typed) => {
+            if let Some(index) = origins().position(|id| id == typed.value) {
+                return (index, None);
+            }
+            if let Some(group) = scope.groups.iter().find(|group| group.id == typed.value) {
+                return (group.primary, Some(group.failover.clone()));
+            }
             report.unknown(typed, "origin", ids());
-            0
-        }),
+            (0, None)
+        }
     }
 }
 

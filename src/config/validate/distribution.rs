@@ -1,15 +1,15 @@
-//! Distributions: ids, names, root object, errors (behaviour §1.2, §1.4, §8.3).
+//! Distributions: ids, names, root object (behaviour §1.2, §1.4).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::super::raw::{self, At, Field, List, Raw, Typed};
 use super::super::{Distribution, Environment, Origin};
 use super::behavior::{self, Named, Scope};
-use super::cache_policy::FOREVER;
+use super::error_response;
 use super::host;
 use super::origin;
+use super::origin_group;
 use super::report::Report;
 
 const MOST_ALIASES: usize = 100;
@@ -51,14 +51,15 @@ fn distribution(
         .text(&raw.id, is_id, "1 to 128 letters, digits, dots, hyphens or underscores")
         .unwrap_or("default");
     let origins = origins(report, typed, id, env);
-    let scope = Scope { at: &typed.at, origins: &origins, named };
+    let groups = origin_group::groups(report, &raw.origin_groups, &origins);
+    let scope = Scope { at: &typed.at, origins: &origins, named, groups: &groups };
     let behaviors = behavior::behaviors(report, raw, &scope);
     Distribution {
         id: Arc::from(id),
         aliases: aliases(report, &raw.aliases),
         default_root_object: root_object(report, &raw.default_root_object),
         behaviors,
-        error_caching_min_ttl: errors(report, &raw.custom_error_responses),
+        error_responses: error_response::error_responses(report, &raw.custom_error_responses),
         origins,
     }
 }
@@ -200,42 +201,4 @@ fn root_object(report: &mut Report, field: &Field<String>) -> Option<Arc<str>> {
         report.error(&typed.at, message, "at most 255 of A-Z a-z 0-9 _ - . * $ / ~ \" ' &");
     }
     Some(Arc::from(path.as_str()))
-}
-
-/// behaviour §8.3, so far only for how long an error is kept.
-fn errors(report: &mut Report, list: &List<raw::CustomErrorResponse>) -> BTreeMap<u16, Duration> {
-    const CODES: [i64; 11] = [400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504];
-    const DEFAULT: Duration = Duration::from_secs(10);
-    let mut ttls = BTreeMap::new();
-    for typed in list.items() {
-        let raw = &typed.value;
-        refuse_page(report, raw);
-        let ttl = report.duration(&raw.error_caching_min_ttl, Duration::ZERO..=FOREVER, DEFAULT);
-        match &raw.error_code {
-            Field::Absent => {
-                report.error(&typed.at.child("error_code"), "is missing", "such as error_code = 404")
-            }
-            Field::Unreadable => {}
-            Field::Given(code) if !CODES.contains(&code.value) => {
-                let codes = CODES.map(|code| code.to_string()).join(", ");
-                let message = format!("InvalidErrorCode: {}", code.value);
-                report.error(&code.at, message, format!("one of {codes}"));
-            }
-            Field::Given(code) => {
-                let status = u16::try_from(code.value).unwrap_or_default();
-                if ttls.insert(status, ttl).is_some() {
-                    report.error(&code.at, format!("{status} was given before"), "one entry for each code");
-                }
-            }
-        }
-    }
-    ttls
-}
-
-fn refuse_page(report: &mut Report, raw: &raw::CustomErrorResponse) {
-    let page = raw.response_page_path.given().map(|typed| &typed.at);
-    let code = raw.response_code.given().map(|typed| &typed.at);
-    for at in [page, code].into_iter().flatten() {
-        report.error(at, "error pages of your own are not supported yet", "leave it out");
-    }
 }

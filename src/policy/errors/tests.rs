@@ -1,6 +1,7 @@
 use http::HeaderValue;
 
 use super::*;
+use crate::config::ErrorPage;
 
 /// Sun, 06 Nov 1994 08:49:37 GMT
 const NOW: Timestamp = Timestamp::from_secs(784_111_777);
@@ -32,7 +33,8 @@ fn under(policy: &CachePolicy, status: u16, fields: Fields<'_>, min_ttl: Option<
         response.append(*name, HeaderValue::from_static(value));
     }
     let status = StatusCode::from_u16(status).unwrap();
-    ttl(status, &response, policy, min_ttl.map(Duration::from_secs), NOW).map(|ttl| ttl.as_secs())
+    let configured = min_ttl.map(|secs| ErrorResponse { min_ttl: Duration::from_secs(secs), page: None });
+    ttl(status, &response, policy, configured.as_ref(), NOW).map(|ttl| ttl.as_secs())
 }
 
 #[test]
@@ -116,6 +118,29 @@ fn a_minimum_does_not_make_a_status_cacheable() {
     // behaviour §8.1
     for status in [401, 403, 416, 429] {
         assert_eq!(of(status, &[], Some(300)), None, "{status}");
+    }
+}
+
+#[test]
+fn a_page_is_kept_with_its_error() {
+    // behaviour §8.3; "With a CustomErrorResponse entry for 403 the page is cached for its TTL" (§8.1)
+    let page = ErrorPage { path: "/e".into(), status: StatusCode::OK };
+    let configured = ErrorResponse { min_ttl: Duration::from_secs(60), page: Some(page) };
+    let table: &[(u16, Fields<'_>, Option<u64>)] = &[
+        (400, &[], Some(60)),
+        (403, &[], Some(60)),
+        (405, &[], Some(60)),
+        (403, &[("cache-control", "max-age=90")], Some(90)),
+        (403, &[("cache-control", "no-store")], None),
+        (404, &[("cache-control", "no-store")], None),
+        (416, &[], None), // never
+    ];
+    for (status, fields, expected) in table {
+        let response =
+            fields.iter().map(|(n, v)| (n.parse().unwrap(), HeaderValue::from_static(v))).collect();
+        let status = StatusCode::from_u16(*status).unwrap();
+        let found = ttl(status, &response, &policy(0, 300, 1000), Some(&configured), NOW);
+        assert_eq!(found.map(|ttl| ttl.as_secs()), *expected, "{status} {fields:?}");
     }
 }
 

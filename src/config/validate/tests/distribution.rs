@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::*;
 
 /// Two distributions, the second with these keys.
@@ -117,53 +115,4 @@ fn origin_ids_are_unique_also_where_they_are_the_buckets_name() {
     let named = "[[distribution.origin]]\ndomain_name = \"site.s3.eu-west-1.amazonaws.com\"\n";
     check([error(with(named), "9: distribution.origin.id", "the origin id \"site\" is taken already", "")]);
     assert_eq!(config(&again("id = \"again\"\n")).distributions[0].origins.len(), 2);
-}
-
-/// behaviour §8.1, §8.3
-#[test]
-fn custom_error_responses() {
-    let response = |keys: &str| with(&format!("[[distribution.custom_error_response]]\n{keys}"));
-    check([
-        error(
-            response(""),
-            "9: distribution.custom_error_response.error_code",
-            "is missing",
-            "error_code = 404",
-        ),
-        error(
-            response("error_code = 412"),
-            "10: distribution.custom_error_response.error_code",
-            "InvalidErrorCode: 412",
-            "400, 403, 404, 405, 414, 416",
-        ),
-        error(
-            response("error_code = 404\n[[distribution.custom_error_response]]\nerror_code = 404"),
-            "12: distribution.custom_error_response.error_code",
-            "was given before",
-            "one entry",
-        ),
-        error(
-            response("error_code = 404\nresponse_page_path = \"/404.html\""),
-            "11: distribution.custom_error_response.response_page_path",
-            "not supported yet",
-            "leave it out",
-        ),
-        error(
-            response("error_code = 404\nresponse_code = 200"),
-            "11: distribution.custom_error_response.response_code",
-            "not supported yet",
-            "leave it out",
-        ),
-        error(
-            response("error_code = 404\nerror_caching_min_ttl = \"soon\""),
-            "11: distribution.custom_error_response.error_caching_min_ttl",
-            "does not begin with a number",
-            "10s",
-        ),
-    ]);
-    let text = response(
-        "error_code = 404\nerror_caching_min_ttl = \"5m\"\n[[distribution.custom_error_response]]\nerror_code = 503",
-    );
-    let ttls = config(&text).distributions.remove(0).error_caching_min_ttl;
-    assert_eq!(ttls, [(404, Duration::from_secs(300)), (503, Duration::from_secs(10))].into());
 }

@@ -3,8 +3,10 @@
 mod behavior;
 mod distribution;
 mod endpoint;
+mod error_response;
 mod load;
 mod origin;
+mod origin_group;
 mod response_headers;
 mod role;
 mod settings;
