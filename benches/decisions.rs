@@ -70,7 +70,8 @@ fn routing(c: &mut Criterion) {
 }
 
 fn keying(c: &mut Criterion) {
-    let headers = browser_request().headers;
+    let parts = browser_request();
+    let view = view::parse(&parts, true).expect("a request of a browser");
     let policy = policies::optimized();
     let by_header = CachePolicy {
         headers: ["accept-language", "origin"].map(HeaderName::from_static).into(),
@@ -78,7 +79,7 @@ fn keying(c: &mut Criterion) {
     };
     for (name, policy) in [("no headers", &*policy), ("two headers", &by_header)] {
         c.bench_function(&format!("policy::key, {name}"), |b| {
-            b.iter(|| key::key("E2EXAMPLE", &Method::GET, black_box(RAW_PATH), policy, &headers));
+            b.iter(|| key::key("E2EXAMPLE", &view, black_box(RAW_PATH), policy));
         });
     }
 }

@@ -9,7 +9,10 @@ mod nearest;
 pub mod policies;
 pub mod raw;
 pub mod reader;
+pub mod request_policies;
 pub mod response_headers;
+pub mod s3;
+mod selection;
 pub mod units;
 pub mod validate;
 
@@ -23,6 +26,7 @@ use http::{HeaderName, StatusCode};
 
 pub use finding::{Finding, Place, Severity};
 use response_headers::ResponseHeadersPolicy;
+pub use selection::{Selection, ViewerHeader};
 
 /// A whole, validated configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -160,6 +164,8 @@ pub struct Behavior {
     pub cache_options: bool,
     pub cache_policy: Arc<CachePolicy>,
     pub response_headers_policy: Option<Arc<ResponseHeadersPolicy>>,
+    /// What goes to the origin beside what is in the key (behaviour §4.4).
+    pub origin_request_policy: Option<Arc<OriginRequestPolicy>>,
     /// `None`: an origin alone, not a group.
     pub failover: Option<Failover>,
 }
@@ -182,7 +188,7 @@ pub enum ViewerProtocolPolicy {
 }
 
 /// TTLs and what the key is made of beside distribution and path (behaviour §4.2, §4.8).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CachePolicy {
     pub name: Arc<str>,
     pub min_ttl: Duration,
@@ -190,6 +196,28 @@ pub struct CachePolicy {
     pub max_ttl: Duration,
     /// Their values are part of the key and go to the origin. Lower-case, sorted, unique.
     pub headers: Vec<HeaderName>,
+    /// The same of headers that the edge makes itself; in this order in the key.
+    pub viewer_headers: Vec<ViewerHeader>,
+    /// In the key, sorted by name.
+    pub cookies: Selection,
+    /// In the key in the order of the request, and to the origin.
+    pub query_strings: Selection,
+    /// Compressed answers may be asked for and stored (behaviour §4.3, §7). Nothing is compressed yet, and S3 does not
+    /// negotiate, so `Accept-Encoding` is not part of the key yet either.
+    pub enable_accept_encoding_gzip: bool,
+    pub enable_accept_encoding_brotli: bool,
+}
+
+/// What of the viewer's request goes to the origin without being part of the key (behaviour §4.4, §4.9).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OriginRequestPolicy {
+    pub name: Arc<str>,
+    /// Lower-case.
+    pub headers: Selection,
+    /// Headers that the edge makes itself.
+    pub viewer_headers: Vec<ViewerHeader>,
+    pub cookies: Selection,
+    pub query_strings: Selection,
 }
 
 impl CachePolicy {

@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::CachePolicy;
+use http::HeaderName;
+
+use super::{CachePolicy, Selection};
 
 /// A managed policy, as far as this edge can follow it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Managed {
     Supported(Arc<CachePolicy>),
-    /// It keys on cookies, query strings or headers that this edge does not read yet. Carries its name.
+    /// It keys on headers that this edge does not make yet. Carries its name.
     NotYet(&'static str),
 }
 
 /// CachingOptimized: what a behaviour uses that names no policy.
 #[must_use]
 pub fn optimized() -> Arc<CachePolicy> {
-    Arc::new(policy("CachingOptimized", OPTIMIZED))
+    Arc::new(policy("CachingOptimized", &OPTIMIZED))
 }
 
 /// Finds a managed policy by its name, with or without the console's `Managed-`, or by its id.
@@ -24,48 +26,105 @@ pub fn optimized() -> Arc<CachePolicy> {
 pub fn managed(name_or_id: &str) -> Option<Managed> {
     let name = name_or_id.strip_prefix("Managed-").unwrap_or(name_or_id);
     let row = TABLE.iter().find(|row| row.name == name || row.id.eq_ignore_ascii_case(name_or_id))?;
-    Some(match row.ttls {
-        Some(ttls) => Managed::Supported(Arc::new(policy(row.name, ttls))),
+    Some(match &row.contents {
+        Some(contents) => Managed::Supported(Arc::new(policy(row.name, contents))),
         None => Managed::NotYet(row.name),
     })
 }
 
 /// The names of the supported ones.
 pub fn names<'a>() -> impl Iterator<Item = &'a str> {
-    TABLE.iter().filter(|row| row.ttls.is_some()).map(|row| row.name)
+    TABLE.iter().filter(|row| row.contents.is_some()).map(|row| row.name)
 }
 
 struct Row {
     name: &'static str,
     id: &'static str,
-    /// Minimum, default and maximum, seconds; `None`: not supported yet.
-    ttls: Option<[u64; 3]>,
+    /// `None`: not supported yet.
+    contents: Option<Contents>,
 }
 
-const OPTIMIZED: [u64; 3] = [1, 86_400, 31_536_000];
+#[derive(Clone, Copy)]
+struct Contents {
+    /// Minimum, default and maximum, seconds.
+    ttls: [u64; 3],
+    headers: &'static [&'static str],
+    all_cookies: bool,
+    query_strings: Query,
+    gzip: bool,
+    brotli: bool,
+}
 
-/// The first two differ in Accept-Encoding only, which S3 does not look at.
+#[derive(Clone, Copy)]
+enum Query {
+    None,
+    These(&'static [&'static str]),
+    All,
+}
+
+const PLAIN: Contents = Contents {
+    ttls: [0, 0, 0],
+    headers: &[],
+    all_cookies: false,
+    query_strings: Query::None,
+    gzip: false,
+    brotli: false,
+};
+const UNCOMPRESSED: Contents = Contents { ttls: [1, 86_400, 31_536_000], ..PLAIN };
+const OPTIMIZED: Contents = Contents { gzip: true, brotli: true, ..UNCOMPRESSED };
+const BY_ORIGIN: Contents = Contents {
+    ttls: [0, 0, 31_536_000],
+    // Sorted, as those of the configuration are.
+    headers: &["host", "origin", "x-http-method", "x-http-method-override", "x-method-override"],
+    all_cookies: true,
+    gzip: true,
+    brotli: true,
+    ..PLAIN
+};
+const MEDIA: Contents = Contents {
+    ttls: [0, 86_400, 31_536_000],
+    headers: &["origin"],
+    query_strings: Query::These(&["aws.manifestfilter", "start", "end", "m"]),
+    gzip: true,
+    ..PLAIN
+};
+
 const TABLE: [Row; 7] = [
     row("CachingOptimized", "658327ea-f89d-4fab-a63d-7e88639e58f6", Some(OPTIMIZED)),
-    row("CachingOptimizedForUncompressedObjects", "b2884449-e4de-46a7-ac36-70bc7f1ddd6d", Some(OPTIMIZED)),
-    row("CachingDisabled", "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", Some([0, 0, 0])),
-    row("UseOriginCacheControlHeaders", "83da9c7e-98b4-4e11-a168-04f0df8e2c65", None),
-    row("UseOriginCacheControlHeaders-QueryStrings", "4cc15a8a-d715-48a4-82b8-cc0b614638fe", None),
-    row("Elemental-MediaPackage", "08627262-05a9-4f76-9ded-b50ca2e3a84f", None),
+    row("CachingOptimizedForUncompressedObjects", "b2884449-e4de-46a7-ac36-70bc7f1ddd6d", Some(UNCOMPRESSED)),
+    row("CachingDisabled", "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", Some(PLAIN)),
+    row("UseOriginCacheControlHeaders", "83da9c7e-98b4-4e11-a168-04f0df8e2c65", Some(BY_ORIGIN)),
+    row(
+        "UseOriginCacheControlHeaders-QueryStrings",
+        "4cc15a8a-d715-48a4-82b8-cc0b614638fe",
+        Some(Contents { query_strings: Query::All, ..BY_ORIGIN }),
+    ),
+    row("Elemental-MediaPackage", "08627262-05a9-4f76-9ded-b50ca2e3a84f", Some(MEDIA)),
+    // It keys on the viewer's country, which takes a database.
     row("Amplify", "2e54312d-136d-493c-8eb9-b001f22f67d2", None),
 ];
 
-const fn row(name: &'static str, id: &'static str, ttls: Option<[u64; 3]>) -> Row {
-    Row { name, id, ttls }
+const fn row(name: &'static str, id: &'static str, contents: Option<Contents>) -> Row {
+    Row { name, id, contents }
 }
 
-fn policy(name: &str, [min, default, max]: [u64; 3]) -> CachePolicy {
+fn policy(name: &str, contents: &Contents) -> CachePolicy {
+    let [min, default, max] = contents.ttls.map(Duration::from_secs);
     CachePolicy {
         name: Arc::from(name),
-        min_ttl: Duration::from_secs(min),
-        default_ttl: Duration::from_secs(default),
-        max_ttl: Duration::from_secs(max),
-        headers: Vec::new(),
+        min_ttl: min,
+        default_ttl: default,
+        max_ttl: max,
+        headers: contents.headers.iter().copied().map(HeaderName::from_static).collect(),
+        cookies: if contents.all_cookies { Selection::All } else { Selection::None },
+        query_strings: match contents.query_strings {
+            Query::None => Selection::None,
+            Query::These(names) => Selection::Whitelist(names.iter().copied().map(Arc::from).collect()),
+            Query::All => Selection::All,
+        },
+        enable_accept_encoding_gzip: contents.gzip,
+        enable_accept_encoding_brotli: contents.brotli,
+        ..CachePolicy::default()
     }
 }
 
@@ -82,6 +141,8 @@ mod tests {
             ("658327EA-f89d-4fab-a63d-7e88639e58f6", Some((1, 86_400, 31_536_000))),
             ("b2884449-e4de-46a7-ac36-70bc7f1ddd6d", Some((1, 86_400, 31_536_000))),
             ("CachingDisabled", Some((0, 0, 0))),
+            ("83da9c7e-98b4-4e11-a168-04f0df8e2c65", Some((0, 0, 31_536_000))),
+            ("Elemental-MediaPackage", Some((0, 86_400, 31_536_000))),
             ("cachingdisabled", None),
             ("mine", None),
         ] {
@@ -96,8 +157,41 @@ mod tests {
     }
 
     #[test]
-    fn those_that_key_on_more_are_named_but_not_supported() {
+    fn what_they_key_on() {
+        let five = ["host", "origin", "x-http-method", "x-http-method-override", "x-method-override"];
+        let media = ["aws.manifestfilter", "start", "end", "m"].map(Arc::from);
+        let table: [(_, &[&str], _, _, _); 6] = [
+            ("CachingOptimized", &[], Selection::None, Selection::None, (true, true)),
+            ("CachingOptimizedForUncompressedObjects", &[], Selection::None, Selection::None, (false, false)),
+            ("CachingDisabled", &[], Selection::None, Selection::None, (false, false)),
+            ("UseOriginCacheControlHeaders", &five, Selection::All, Selection::None, (true, true)),
+            (
+                "UseOriginCacheControlHeaders-QueryStrings",
+                &five,
+                Selection::All,
+                Selection::All,
+                (true, true),
+            ),
+            (
+                "Elemental-MediaPackage",
+                &["origin"],
+                Selection::None,
+                Selection::Whitelist(media.to_vec()),
+                (true, false),
+            ),
+        ];
+        for (name, headers, cookies, query_strings, encodings) in table {
+            let Some(Managed::Supported(policy)) = managed(name) else { panic!("{name}") };
+            assert_eq!(policy.headers, headers, "{name}");
+            assert_eq!((&policy.cookies, &policy.query_strings), (&cookies, &query_strings), "{name}");
+            let enabled = (policy.enable_accept_encoding_gzip, policy.enable_accept_encoding_brotli);
+            assert_eq!(enabled, encodings, "{name}");
+        }
+    }
+
+    #[test]
+    fn one_that_keys_on_the_country_is_named_but_not_supported() {
         assert_eq!(managed("2e54312d-136d-493c-8eb9-b001f22f67d2"), Some(Managed::NotYet("Amplify")));
-        assert_eq!(names().count(), 3);
+        assert_eq!(names().count(), 6);
     }
 }

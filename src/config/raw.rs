@@ -57,6 +57,7 @@ pub struct Raw {
     pub cache_policies: List<CachePolicy>,
     pub distributions: List<Distribution>,
     pub response_headers_policies: List<ResponseHeadersPolicy>,
+    pub origin_request_policies: List<OriginRequestPolicy>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -107,6 +108,24 @@ pub struct CachePolicy {
     pub default_ttl: Field<Amount>,
     pub max_ttl: Field<Amount>,
     pub headers: List<String>,
+    pub header_behavior: Field<String>,
+    pub cookie_behavior: Field<String>,
+    pub cookies: List<String>,
+    pub query_string_behavior: Field<String>,
+    pub query_strings: List<String>,
+    pub enable_accept_encoding_gzip: Field<bool>,
+    pub enable_accept_encoding_brotli: Field<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OriginRequestPolicy {
+    pub name: Field<String>,
+    pub header_behavior: Field<String>,
+    pub headers: List<String>,
+    pub cookie_behavior: Field<String>,
+    pub cookies: List<String>,
+    pub query_string_behavior: Field<String>,
+    pub query_strings: List<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -155,6 +174,7 @@ pub struct Behavior {
     pub cached_methods: List<String>,
     pub cache_policy: Field<String>,
     pub response_headers_policy: Field<String>,
+    pub origin_request_policy: Field<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -14,6 +14,8 @@ pub struct Ask {
     pub method: Method,
     /// Decoded, begins with `/`: the viewer's path, before the origin path goes in front.
     pub path: String,
+    /// Strictly encoded, as it is signed (s3 §1.3); empty: none.
+    pub query: String,
     /// Range, conditions, and fields that a policy forwards. Never `Authorization`.
     pub headers: HeaderMap,
     /// The viewer's `Authorization`, where the cache policy forwards it (behaviour §10.1).
@@ -24,7 +26,13 @@ impl Ask {
     /// A whole object.
     #[must_use]
     pub fn get(path: String) -> Self {
-        Self { method: Method::GET, path, headers: HeaderMap::new(), authorization: None }
+        Self {
+            method: Method::GET,
+            path,
+            query: String::new(),
+            headers: HeaderMap::new(),
+            authorization: None,
+        }
     }
 }
 
@@ -57,16 +65,21 @@ pub fn check(decoded: &str, origin_path: &str) -> Result<(), Unaskable> {
     if named { Ok(()) } else { Err(Unaskable::NoKey) }
 }
 
-/// The path on the wire, which is also the one that is signed: decoded once, encoded strictly once (s3 §1.2).
+/// The target on the wire, which is also the one that is signed: the path decoded once and encoded strictly once, and
+/// the query (s3 §1.2, §1.3).
 #[must_use]
-pub fn target(origin: &config::Origin, endpoint: &Endpoint, decoded: &str) -> String {
-    let mut target = String::with_capacity(decoded.len() + 64);
+pub fn target(origin: &config::Origin, endpoint: &Endpoint, ask: &Ask) -> String {
+    let mut target = String::with_capacity(ask.path.len() + ask.query.len() + 64);
     if endpoint.path_style {
         target.push('/');
         target.push_str(&origin.bucket);
     }
     target.push_str(&path::encode(&origin.origin_path));
-    target.push_str(&path::encode(decoded));
+    target.push_str(&path::encode(&ask.path));
+    if !ask.query.is_empty() {
+        target.push('?');
+        target.push_str(&ask.query);
+    }
     target
 }
 
@@ -84,7 +97,7 @@ pub fn head(
     let unsignable = |_| OriginError::Unsignable;
     let request = Request::builder()
         .method(&ask.method)
-        .uri(target(origin, endpoint, &ask.path))
+        .uri(target(origin, endpoint, ask))
         .version(Version::HTTP_11)
         .body(())
         .map_err(unsignable)?;
@@ -92,7 +105,8 @@ pub fn head(
     parts.headers = ask.headers.clone();
     let host = HeaderValue::try_from(endpoint.authority()).map_err(|_| OriginError::Unsignable)?;
     parts.headers.insert(HOST, host);
-    parts.headers.insert(USER_AGENT, user_agent.clone());
+    // The viewer's, where a policy takes it (behaviour §4.5).
+    parts.headers.entry(USER_AGENT).or_insert_with(|| user_agent.clone());
     if let Some(owner) = &origin.expected_bucket_owner {
         let owner = HeaderValue::from_str(owner).map_err(|_| OriginError::Unsignable)?;
         parts.headers.insert(EXPECTED_OWNER, owner);

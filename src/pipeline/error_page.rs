@@ -28,7 +28,7 @@ pub(super) async fn answer(
     refusal: Refusal,
 ) -> Answer {
     let Some((site, page)) = wanted(tx, &refusal) else { return page::refusal(edge, tx, parts, &refusal) };
-    match fetch(edge, &site, tx.is_secure(), parts, &page.path).await {
+    match fetch(edge, &site, tx, parts, &page.path).await {
         Ok(answer) => {
             tx.refused(&refusal);
             in_place_of(&refusal, answer, &page, parts.version)
@@ -47,7 +47,7 @@ fn wanted(tx: &Transaction, refusal: &Refusal) -> Option<(Arc<Site>, ErrorPage)>
 async fn fetch(
     edge: &Arc<Edge>,
     site: &Arc<Site>,
-    secure: bool,
+    tx: &Transaction,
     parts: &Parts,
     page_path: &str,
 ) -> Result<Answer, Refusal> {
@@ -56,9 +56,9 @@ async fn fetch(
     let behavior = site.behaviors.find(&path::normalize(&path));
     let headers = about_the_viewer(&parts.headers);
     let method = if parts.method == Method::HEAD { Method::HEAD } else { Method::GET };
-    let view = view::parse(parts, secure)?;
+    let view = view::parse(parts, tx.is_secure())?;
     let view = View { method: &method, raw_path: &raw_path, query: None, headers: &headers, ..view };
-    obtain(edge, site, behavior, &view, (&raw_path, &path)).await
+    obtain(edge, site, behavior, &view, tx.viewer(), (&raw_path, &path)).await
 }
 
 /// Without conditions, range and body, which are about what was asked for, and not about the page.

@@ -23,6 +23,7 @@ use crate::origin::error::OriginError;
 use crate::origin::response::Framing;
 use crate::origin::{Ask, OriginResponse};
 use crate::policy::admission::{self, Admission, NotStored};
+use crate::policy::collapse;
 use crate::policy::errors;
 use crate::policy::freshness::{self, Lifetime};
 use crate::policy::lookup::{self, Lookup};
@@ -42,6 +43,7 @@ pub(super) async fn fetch(
             tokio::spawn(bring(Arc::clone(edge), route.clone(), lead, previous));
             (flight, true)
         }
+        Joined::Follow(_) if !collapse::may_share(&route.behavior) => return pass::pass(&route, view).await,
         Joined::Follow(flight) => {
             edge.metrics.collapsed();
             (flight, false)

@@ -14,6 +14,7 @@ mod pass;
 mod redirect;
 pub mod tx;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -29,10 +30,11 @@ use crate::error::Refusal;
 use crate::observe::record::ResultType;
 use crate::origin::Origin;
 use crate::origin::request::{self, Ask};
+use crate::policy::forward::{self, Unforwardable};
 use crate::policy::lookup::{self, Lookup};
-use crate::policy::{admission, key};
+use crate::policy::{admission, key, query};
 use crate::semantics::path;
-use crate::semantics::view::{self, View};
+use crate::semantics::view::{self, MAX_URL, View};
 use dress::Dress;
 use tx::{Connection, Tracked, Transaction};
 
@@ -85,7 +87,7 @@ async fn respond(
         return Ok(answer);
     }
     method(behavior, &view, has_body)?;
-    obtain(edge, site, behavior, &view, (&raw_path, &path)).await
+    obtain(edge, site, behavior, &view, connection.viewer, (&raw_path, &path)).await
 }
 
 /// The object that is meant: from the cache, or from the behaviour's origin. `raw_path` is for the key, `path` (decoded)
@@ -95,6 +97,7 @@ async fn obtain(
     site: &Arc<Site>,
     behavior: &Arc<Behavior>,
     view: &View<'_>,
+    viewer: SocketAddr,
     (raw_path, path): (&str, &str),
 ) -> Result<Answer, Refusal> {
     let origin = &site.origins[behavior.origin];
@@ -104,13 +107,13 @@ async fn obtain(
             site: Arc::clone(site),
             behavior: Arc::clone(behavior),
             origin: Arc::clone(origin),
-            ask: ask(behavior, view, path.to_owned())?,
+            ask: ask(behavior, viewer, view, path.to_owned())?,
         })
     };
     if admission::request(behavior, view.method).is_err() {
         return Box::pin(pass::pass(&route()?, view)).await;
     }
-    let key = key::key(&site.id, view.method, raw_path, &behavior.cache_policy, view.headers);
+    let key = key::key(&site.id, view, raw_path, &behavior.cache_policy);
     let now = clock::now();
     // Whatever goes to the origin is boxed: a hit's future is moved as it is, and should be small.
     match lookup::decide(edge.store.memory.get(&key), behavior.cache_policy.max_ttl, now) {
@@ -159,22 +162,17 @@ fn method(behavior: &Behavior, view: &View<'_>, has_body: bool) -> Result<(), Re
     }
 }
 
-/// The origin's question: the path, and of the viewer's fields only what the policy names (behaviour §4.4, s3 §2.1).
+/// The origin's question: the path, and of the viewer's request only what the policies take (behaviour §4.4, s3 §2.1).
 /// A HEAD asks for the object, too: the next GET wants it (behaviour §6).
-///
-/// Whatever a viewer sends may be a secret, so none of it shows in a debug print.
-fn ask(behavior: &Behavior, view: &View<'_>, path: String) -> Result<Ask, Refusal> {
+fn ask(behavior: &Behavior, viewer: SocketAddr, view: &View<'_>, path: String) -> Result<Ask, Refusal> {
     let mut ask = Ask::get(path);
-    let is_preflight = view.method == Method::OPTIONS;
-    let preflight = key::preflight(&behavior.cache_policy).filter(|_| is_preflight);
-    let keyed = behavior.cache_policy.headers.iter();
-    for name in keyed.chain(preflight) {
-        for value in view.headers.get_all(name) {
-            value.to_str().map_err(|_| Refusal::Malformed("a field that is forwarded is not text"))?;
-            let mut value = value.clone();
-            value.set_sensitive(true);
-            ask.headers.append(name.clone(), value);
-        }
+    ask.headers = forward::headers(behavior, view, viewer).map_err(|why| match why {
+        Unforwardable::NotText => Refusal::Malformed("a field that is forwarded is not text"),
+        Unforwardable::TooLarge => Refusal::HeadersTooLarge,
+    })?;
+    ask.query = query::forwarded(view.query, behavior);
+    if ask.query.len() > MAX_URL {
+        return Err(Refusal::UrlTooLong);
     }
     if view.method == Method::OPTIONS {
         ask.method = Method::OPTIONS;

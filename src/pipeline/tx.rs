@@ -115,6 +115,10 @@ impl Transaction {
         self.site.as_ref()
     }
 
+    pub(super) fn viewer(&self) -> SocketAddr {
+        self.record.viewer
+    }
+
     pub(super) fn is_secure(&self) -> bool {
         self.record.tls.is_some()
     }

@@ -122,9 +122,10 @@ mod tests {
                 min_ttl: Duration::from_secs(min),
                 default_ttl: Duration::from_secs(default),
                 max_ttl: Duration::from_secs(max),
-                headers: Vec::new(),
+                ..CachePolicy::default()
             }),
             response_headers_policy: None,
+            origin_request_policy: None,
             failover: None,
         }
     }

@@ -58,9 +58,10 @@ mod tests {
                 min_ttl: Duration::ZERO,
                 default_ttl: Duration::ZERO,
                 max_ttl: Duration::ZERO,
-                headers: Vec::new(),
+                ..CachePolicy::default()
             }),
             response_headers_policy: None,
+            origin_request_policy: None,
             failover: Some(Failover { origin: 1, status_codes: status_codes.into() }),
         }
     }

@@ -1,13 +1,15 @@
 //! Which parts of the request make the key?
 //!
-//! Distribution, raw path, and the headers that the cache policy names; OPTIONS apart from GET and HEAD, which share
-//! theirs (behaviour §4.1). Always from the viewer's untouched request: two distributions in front of one bucket
-//! never share an object. Neither scheme nor Host is part of it.
+//! Distribution, raw path, and what the cache policy names of headers, query and cookies; OPTIONS apart from GET and
+//! HEAD, which share theirs (behaviour §4.1). Always from the viewer's untouched request: two distributions in front
+//! of one bucket never share an object. Neither scheme nor Host is part of it, unless the policy says so.
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, Method};
 
+use super::{cookies, query, viewer_header};
 use crate::config::CachePolicy;
+use crate::semantics::view::View;
 
 /// Fields that an answer to OPTIONS depends on: a preflight means nothing without them.
 static PREFLIGHT: [HeaderName; 3] = [
@@ -26,40 +28,69 @@ const SEPARATOR: char = '\n';
 
 /// The key of a request.
 #[must_use]
-pub fn key(
-    distribution: &str,
-    method: &Method,
-    raw_path: &str,
-    policy: &CachePolicy,
-    headers: &HeaderMap,
-) -> String {
+pub fn key(distribution: &str, view: &View<'_>, raw_path: &str, policy: &CachePolicy) -> String {
+    let headers = view.headers;
     let mut key = String::with_capacity(distribution.len() + raw_path.len() + 2 + 32 * policy.headers.len());
     key.push_str(distribution);
     key.push(SEPARATOR);
     key.push_str(raw_path);
-    if method == Method::OPTIONS {
+    if view.method == Method::OPTIONS {
         key.push(SEPARATOR);
         key.push_str("OPTIONS");
         preflight(policy).for_each(|name| push(&mut key, name, headers));
     }
-    policy.headers.iter().for_each(|name| push(&mut key, name, headers));
+    for name in &policy.headers {
+        if name == HOST {
+            push_value(&mut key, HOST.as_str(), view.host.name.as_bytes()); // HTTP/2 has no such field
+        } else {
+            push(&mut key, name, headers);
+        }
+    }
+    for &header in &policy.viewer_headers {
+        let value = viewer_header::of_request(header, view).unwrap_or_default();
+        push_value(&mut key, header.name(), value.as_bytes());
+    }
+    push_query(&mut key, view.query, policy);
+    push_cookies(&mut key, headers, policy);
     key
+}
+
+/// As the viewer wrote it; no header's name begins with `?`.
+fn push_query(key: &mut String, query: Option<&str>, policy: &CachePolicy) {
+    let mut delimiter = "\n?";
+    for parameter in query::keyed(query, &policy.query_strings) {
+        key.push_str(delimiter);
+        key.push_str(parameter);
+        delimiter = "&";
+    }
+}
+
+/// Cookies are credentials more often than not, so all of them together are told apart by their digest.
+fn push_cookies(key: &mut String, headers: &HeaderMap, policy: &CachePolicy) {
+    let cookies = cookies::keyed(headers, &policy.cookies);
+    if !cookies.is_empty() {
+        push_value(key, "cookie", digest(&cookies.join(&b"; "[..])).as_bytes());
+    }
 }
 
 /// An absent field is not an empty one (behaviour §4.2).
 fn push(key: &mut String, name: &HeaderName, headers: &HeaderMap) {
     for value in headers.get_all(name) {
-        key.push(SEPARATOR);
-        key.push_str(name.as_str());
-        key.push(':');
         if name == AUTHORIZATION {
             // Keys are kept for as long as their objects; a credential must not be.
-            key.push_str(&digest(value.as_bytes()));
+            push_value(key, name.as_str(), digest(value.as_bytes()).as_bytes());
         } else {
-            // Bytes above ASCII become what they are in Latin-1, so that different bytes stay different.
-            key.extend(value.as_bytes().iter().map(|&byte| char::from(byte)));
+            push_value(key, name.as_str(), value.as_bytes());
         }
     }
+}
+
+/// Bytes above ASCII become what they are in Latin-1, so that different bytes stay different.
+fn push_value(key: &mut String, name: &str, value: &[u8]) {
+    key.push(SEPARATOR);
+    key.push_str(name);
+    key.push(':');
+    key.extend(value.iter().map(|&byte| char::from(byte)));
 }
 
 /// SHA-256 in base64.
@@ -71,33 +102,59 @@ fn digest(secret: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::Arc;
 
-    use http::HeaderValue;
+    use http::{Request, Version};
 
     use super::*;
+    use crate::config::{Selection, ViewerHeader};
+    use crate::semantics::view;
 
     fn policy(headers: &[&'static str]) -> CachePolicy {
         CachePolicy {
-            name: "test".into(),
-            min_ttl: Duration::ZERO,
-            default_ttl: Duration::ZERO,
-            max_ttl: Duration::ZERO,
             headers: headers.iter().copied().map(HeaderName::from_static).collect(),
+            ..CachePolicy::default()
         }
     }
 
-    fn request(fields: &[(&'static str, &'static [u8])]) -> HeaderMap {
-        let mut map = HeaderMap::new();
+    fn whitelist(names: &[&str]) -> Selection {
+        Selection::Whitelist(names.iter().copied().map(Arc::from).collect())
+    }
+
+    type Fields<'a> = &'a [(&'a str, &'a [u8])];
+
+    fn of(
+        distribution: &str,
+        method: &Method,
+        target: &str,
+        policy: &CachePolicy,
+        fields: Fields<'_>,
+    ) -> String {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .version(Version::HTTP_11)
+            .header("host", "cdn.example");
         for (name, value) in fields {
-            map.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap());
+            request = request.header(*name, *value);
         }
-        map
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let view = view::parse(&parts, true).unwrap();
+        key(distribution, &view, view.raw_path, policy)
+    }
+
+    fn get(target: &str, policy: &CachePolicy, fields: Fields<'_>) -> String {
+        of("d", &Method::GET, target, policy, fields)
+    }
+
+    fn assert_distinct(keys: &[String]) {
+        let distinct: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len(), "{keys:?}");
     }
 
     #[test]
     fn get_and_head_share_a_key_that_options_has_not() {
-        let key = |method| key("d", &method, "/a", &policy(&[]), &HeaderMap::new());
+        let key = |method| of("d", &method, "/a", &policy(&[]), &[]);
         assert_eq!(key(Method::GET), key(Method::HEAD));
         assert_ne!(key(Method::GET), key(Method::OPTIONS));
     }
@@ -106,34 +163,70 @@ mod tests {
     fn different_requests_have_different_keys() {
         // behaviour §4.1, §4.2: path as requested, header values case-sensitive, absent is not empty.
         let by_variant = policy(&["x-v"]);
-        let keys = [
-            key("d", &Method::GET, "/a", &by_variant, &request(&[])),
-            key("e", &Method::GET, "/a", &by_variant, &request(&[])),
-            key("d", &Method::GET, "/a/", &by_variant, &request(&[])),
-            key("d", &Method::GET, "/%61", &by_variant, &request(&[])),
-            key("d", &Method::GET, "/a", &by_variant, &request(&[("x-v", b"")])),
-            key("d", &Method::GET, "/a", &by_variant, &request(&[("x-v", b"1")])),
-            key("d", &Method::GET, "/a", &by_variant, &request(&[("x-v", b"1"), ("x-v", b"2")])),
-            key("d", &Method::GET, "/a", &by_variant, &request(&[("x-v", b"1x-v:2")])),
-            key("d", &Method::GET, "/a", &by_variant, &request(&[("x-v", b"\xe9")])),
-            key("d", &Method::GET, "/a", &by_variant, &request(&[("x-v", b"\xc3\xa9")])),
-        ];
-        let distinct: std::collections::HashSet<_> = keys.iter().collect();
-        assert_eq!(distinct.len(), keys.len(), "{keys:?}");
+        assert_distinct(&[
+            get("/a", &by_variant, &[]),
+            of("e", &Method::GET, "/a", &by_variant, &[]),
+            get("/a/", &by_variant, &[]),
+            get("/%61", &by_variant, &[]),
+            get("/a", &by_variant, &[("x-v", b"")]),
+            get("/a", &by_variant, &[("x-v", b"1")]),
+            get("/a", &by_variant, &[("x-v", b"1"), ("x-v", b"2")]),
+            get("/a", &by_variant, &[("x-v", b"1x-v:2")]),
+            get("/a", &by_variant, &[("x-v", b"\xe9")]),
+            get("/a", &by_variant, &[("x-v", b"\xc3\xa9")]),
+        ]);
+    }
+
+    #[test]
+    fn different_queries_and_cookies_have_different_keys() {
+        // behaviour §4.2: order matters, no value is not an empty one.
+        let all = CachePolicy { query_strings: Selection::All, cookies: Selection::All, ..policy(&["x-v"]) };
+        assert_distinct(&[
+            get("/a", &all, &[]),
+            get("/a?x", &all, &[]),
+            get("/a?x=", &all, &[]),
+            get("/a?x=1", &all, &[]),
+            get("/a?x=1&y=2", &all, &[]),
+            get("/a?y=2&x=1", &all, &[]),
+            get("/a?x=1&x=1", &all, &[]),
+            get("/a?x=1;y=2", &all, &[]),
+            get("/a?X=1", &all, &[]),
+            get("/a", &all, &[("cookie", b"x=1")]),
+            get("/a", &all, &[("cookie", b"x=1; y=2")]),
+            get("/a?x", &all, &[("cookie", b"x=1")]),
+            get("/a", &all, &[("x-v", b"?x")]),
+        ]);
+        assert_eq!(get("/a?", &all, &[]), get("/a", &all, &[]), "an empty query is none");
+        let sorted = get("/a", &all, &[("cookie", b"x=1; y=2")]);
+        assert_eq!(get("/a", &all, &[("cookie", b"y=2; x=1")]), sorted);
+    }
+
+    #[test]
+    fn the_host_and_what_the_edge_makes() {
+        let by_host = policy(&["host"]);
+        assert_ne!(get("/a", &by_host, &[]), get("https://cdn.example/b", &by_host, &[]));
+        assert!(get("/a", &by_host, &[]).ends_with("\nhost:cdn.example"));
+        let by_proto = CachePolicy { viewer_headers: vec![ViewerHeader::ForwardedProto], ..policy(&[]) };
+        let forged = get("/a", &by_proto, &[("cloudfront-forwarded-proto", b"http")]); // behaviour §4.7
+        assert_eq!(forged, "d\n/a\ncloudfront-forwarded-proto:https");
     }
 
     #[test]
     fn a_credential_tells_keys_apart_and_is_not_in_them() {
-        let by_viewer = policy(&["authorization"]);
-        let of = |secret| key("d", &Method::GET, "/a", &by_viewer, &request(&[("authorization", secret)]));
-        assert_ne!(of(b"Bearer one"), of(b"Bearer two"));
-        assert!(!of(b"Bearer one").contains("one"));
+        let by_viewer = CachePolicy { cookies: whitelist(&["session"]), ..policy(&["authorization"]) };
+        let of = |secret: &[u8], cookie: &[u8]| {
+            get("/a", &by_viewer, &[("authorization", secret), ("cookie", cookie)])
+        };
+        let key = of(b"Bearer one", b"session=secret");
+        assert_ne!(key, of(b"Bearer two", b"session=secret"));
+        assert_ne!(key, of(b"Bearer one", b"session=other"));
+        assert!(!key.contains("one") && !key.contains("secret"), "{key}");
     }
 
     #[test]
     fn what_the_policy_does_not_name_is_not_in_the_key() {
-        let plain = key("d", &Method::GET, "/a", &policy(&[]), &request(&[]));
-        let noisy = request(&[("x-v", b"1"), ("cookie", b"a=b"), ("accept-encoding", b"gzip")]);
-        assert_eq!(plain, key("d", &Method::GET, "/a", &policy(&[]), &noisy));
+        let plain = get("/a", &policy(&[]), &[]);
+        let noisy: Fields<'_> = &[("x-v", b"1"), ("cookie", b"a=b"), ("accept-encoding", b"gzip")];
+        assert_eq!(plain, get("/a?x=1", &policy(&[]), noisy));
     }
 }

@@ -1,9 +1,14 @@
 //! One question a file, each answered by a pure function: no clock, no socket, no runtime.
 
 pub mod admission;
+pub mod collapse;
+pub mod cookies;
 pub mod errors;
 pub mod failover;
+pub mod forward;
 pub mod freshness;
 pub mod key;
 pub mod lookup;
+pub mod query;
 pub mod response_headers;
+pub mod viewer_header;

@@ -4,6 +4,7 @@ mod disabled;
 mod errors;
 mod freshness;
 mod keys;
+mod policies;
 mod preflight;
 mod sizes;
 mod stale;

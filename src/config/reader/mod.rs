@@ -62,6 +62,7 @@ fn raw(table: &mut Table<'_>) -> Raw {
         cache_policies: table.tables("cache_policy", cache_policy),
         distributions: table.tables("distribution", distribution),
         response_headers_policies: table.tables("response_headers_policy", response_headers::policy),
+        origin_request_policies: table.tables("origin_request_policy", origin_request_policy),
     }
 }
 
@@ -106,6 +107,25 @@ fn cache_policy(table: &mut Table<'_>) -> raw::CachePolicy {
         default_ttl: table.field("default_ttl"),
         max_ttl: table.field("max_ttl"),
         headers: table.list("headers"),
+        header_behavior: table.field("header_behavior"),
+        cookie_behavior: table.field("cookie_behavior"),
+        cookies: table.list("cookies"),
+        query_string_behavior: table.field("query_string_behavior"),
+        query_strings: table.list("query_strings"),
+        enable_accept_encoding_gzip: table.field("enable_accept_encoding_gzip"),
+        enable_accept_encoding_brotli: table.field("enable_accept_encoding_brotli"),
+    }
+}
+
+fn origin_request_policy(table: &mut Table<'_>) -> raw::OriginRequestPolicy {
+    raw::OriginRequestPolicy {
+        name: table.field("name"),
+        header_behavior: table.field("header_behavior"),
+        headers: table.list("headers"),
+        cookie_behavior: table.field("cookie_behavior"),
+        cookies: table.list("cookies"),
+        query_string_behavior: table.field("query_string_behavior"),
+        query_strings: table.list("query_strings"),
     }
 }
 
@@ -159,6 +179,7 @@ fn behavior(table: &mut Table<'_>) -> raw::Behavior {
         cached_methods: table.list("cached_methods"),
         cache_policy: table.field("cache_policy"),
         response_headers_policy: table.field("response_headers_policy"),
+        origin_request_policy: table.field("origin_request_policy"),
     }
 }
 

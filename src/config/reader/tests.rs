@@ -49,11 +49,12 @@ fn unknown_keys_name_the_nearest_known_one() {
             "[[distribution]]\n[distribution.default_cache_behavior]\npath_pattern = \"*\"",
             "edge.toml:3: error: distribution.default_cache_behavior.path_pattern: unknown key; known here: \
              target_origin, viewer_protocol_policy, allowed_methods, cached_methods, cache_policy, \
-             response_headers_policy",
+             response_headers_policy, origin_request_policy",
         ),
         (
             "\"a\\nb\" = 1",
-            "edge.toml:1: error: a\\nb: unknown key; known here: identity, listen, tls, cache, log, cache_policy, distribution, response_headers_policy",
+            "edge.toml:1: error: a\\nb: unknown key; known here: identity, listen, tls, cache, log, cache_policy, distribution, \
+             response_headers_policy, origin_request_policy",
         ),
     ] {
         assert_eq!(findings(text), [expected], "{text}");

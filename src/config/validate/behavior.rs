@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use http::header::HOST;
+
 use super::super::raw::{self, At, Field, List, Typed};
-use super::super::{Behavior, Failover, Origin, ViewerProtocolPolicy};
+use super::super::{Behavior, CachePolicy, Failover, Origin, ViewerProtocolPolicy, policies};
 use super::cache_policy::Policies;
 use super::origin_group::Group;
+use super::origin_request_policy::{RequestPolicies, warn_of_what_s3_is_not_told};
 use super::report::Report;
 use super::response_headers::ResponseHeadersPolicies;
 
@@ -27,6 +30,7 @@ pub(super) struct Scope<'s> {
 pub(super) struct Named {
     pub cache: Policies,
     pub response_headers: ResponseHeadersPolicies,
+    pub requests: RequestPolicies,
 }
 
 /// In the order they are tried, the default behaviour last.
@@ -72,6 +76,12 @@ fn behavior(
     ];
     let (allow_options, cache_options) = methods(report, raw);
     let (origin, failover) = target_origin(report, at, &raw.target_origin, scope);
+    let cache_policy = scope.named.cache.find(report, &raw.cache_policy);
+    let origin_request_policy = scope.named.requests.find(report, &raw.origin_request_policy);
+    refuse_host_in_key(report, raw, &cache_policy);
+    let assumes_role = scope.origins.get(origin).is_some_and(|origin| origin.role.is_some());
+    let request_policy = origin_request_policy.as_deref();
+    warn_of_what_s3_is_not_told(report, raw, &cache_policy, request_policy, assumes_role);
     Behavior {
         path_pattern,
         origin,
@@ -82,9 +92,23 @@ fn behavior(
         ),
         allow_options,
         cache_options,
-        cache_policy: scope.named.cache.find(report, &raw.cache_policy),
+        cache_policy,
         response_headers_policy: scope.named.response_headers.find(report, &raw.response_headers_policy),
         failover,
+        origin_request_policy,
+    }
+}
+
+/// Every origin is S3, and S3 would take the viewer's Host for a bucket's name (behaviour §4.1). A managed policy
+/// cannot be changed by who uses it, so with one the Host splits the cache and is not forwarded.
+fn refuse_host_in_key(report: &mut Report, raw: &raw::Behavior, policy: &CachePolicy) {
+    let Some(typed) = raw.cache_policy.given().filter(|_| policy.headers.contains(&HOST)) else { return };
+    let message = "InvalidHeadersForS3Origin: the policy keys on Host";
+    if policies::managed(&typed.value).is_some() {
+        let fix = "nothing need be done: it splits the cache, and S3 is not told of it";
+        report.warn(&typed.at, message, fix);
+    } else {
+        report.error(&typed.at, message, "take Host out of the policy's headers");
     }
 }
 

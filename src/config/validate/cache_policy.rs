@@ -1,4 +1,4 @@
-//! Cache policies: those of the configuration, and by name the managed ones.
+//! Cache policies: those of the configuration, and by name the managed ones (behaviour §1.7, §4.8).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,13 +6,32 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::super::CachePolicy;
 use super::super::policies::{self, Managed};
 use super::super::raw::{self, At, Field, List, Typed};
 use super::super::units::show_duration;
+use super::super::{CachePolicy, ViewerHeader};
 use super::report::Report;
+use super::selection::{self, Choice, FOUR, Kind};
 
 const DAY: Duration = Duration::from_secs(86_400);
+const HEADERS: Kind = Kind {
+    behavior: "header_behavior",
+    list: "headers",
+    too_many: "TooManyHeadersInCachePolicy",
+    choices: &[("none", Choice::None), ("whitelist", Choice::Whitelist)],
+};
+const COOKIES: Kind = Kind {
+    behavior: "cookie_behavior",
+    list: "cookies",
+    too_many: "TooManyCookiesInCachePolicy",
+    choices: &FOUR,
+};
+const QUERY_STRINGS: Kind = Kind {
+    behavior: "query_string_behavior",
+    list: "query_strings",
+    too_many: "TooManyQueryStringsInCachePolicy",
+    choices: &FOUR,
+};
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// Largest TTL: 100 years, so that sums of a few stay far from overflow.
 pub(super) const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -66,21 +85,36 @@ impl Policies {
 
 fn policy(report: &mut Report, typed: &Typed<raw::CachePolicy>) -> CachePolicy {
     const NAME: &str = "1 to 128 letters, digits, hyphens or underscores";
-    let raw = &typed.value;
+    let (raw, at) = (&typed.value, &typed.at);
     if raw.name.is_absent() {
-        report.error(&typed.at.child("name"), "is missing", "give the policy a name");
+        report.error(&at.child("name"), "is missing", "give the policy a name");
     }
     let [min_ttl, default_ttl, max_ttl] = ttls(report, raw);
+    let gzip = raw.enable_accept_encoding_gzip.value().copied().unwrap_or_default();
+    let brotli = raw.enable_accept_encoding_brotli.value().copied().unwrap_or_default();
+    selection::choice(report, at, HEADERS, &raw.header_behavior, &raw.headers);
+    let (headers, viewer_headers) = headers(report, &raw.headers, gzip || brotli);
     CachePolicy {
         name: Arc::from(report.text(&raw.name, is_name, NAME).unwrap_or_default()),
         min_ttl,
         default_ttl,
         max_ttl,
-        headers: headers(report, &raw.headers),
+        headers,
+        viewer_headers,
+        cookies: selection::selection(report, at, COOKIES, &raw.cookie_behavior, &raw.cookies),
+        query_strings: selection::selection(
+            report,
+            at,
+            QUERY_STRINGS,
+            &raw.query_string_behavior,
+            &raw.query_strings,
+        ),
+        enable_accept_encoding_gzip: gzip,
+        enable_accept_encoding_brotli: brotli,
     }
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
@@ -109,12 +143,22 @@ fn refuse_order(report: &mut Report, at: Option<&At>, ttls: [Duration; 3]) {
 }
 
 /// At most 10, names of 1,024 characters together (behaviour §12.13). Lower-case, sorted, unique.
-fn headers(report: &mut Report, list: &List<String>) -> Vec<HeaderName> {
+/// Apart from those that the edge makes itself. `normalized`: the policy says so of Accept-Encoding (behaviour §4.3).
+fn headers(
+    report: &mut Report,
+    list: &List<String>,
+    normalized: bool,
+) -> (Vec<HeaderName>, Vec<ViewerHeader>) {
     let mut names = Vec::new();
+    let mut made = Vec::new();
     for typed in list.items() {
         match HeaderName::from_bytes(typed.value.as_bytes()) {
             Ok(name) => {
-                if let Some(reason) = refusal(name.as_str()) {
+                if let Some(header) = ViewerHeader::from_name(name.as_str()).filter(|_| is_keyed(&name)) {
+                    made.push(header);
+                    continue;
+                }
+                if let Some(reason) = refusal(name.as_str(), normalized) {
                     let message = format!("{:?} cannot be part of the cache key: {reason}", typed.value);
                     report.error(&typed.at, message, "take it out of the list");
                 }
@@ -128,18 +172,26 @@ fn headers(report: &mut Report, list: &List<String>) -> Vec<HeaderName> {
     }
     names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     names.dedup();
-    let length: usize = names.iter().map(|name| name.as_str().len()).sum();
+    made.dedup();
+    let count = names.len() + made.len();
+    let length = names.iter().map(|name| name.as_str().len()).sum::<usize>()
+        + made.iter().map(|header| header.name().len()).sum::<usize>();
     if let Some(typed) = list.given()
-        && (names.len() > 10 || length > 1024)
+        && (count > 10 || length > 1024)
     {
-        let message = format!("{} headers with {length} characters", names.len());
+        let message = format!("{}: {count} headers with {length} characters", HEADERS.too_many);
         report.error(&typed.at, message, "at most 10 headers and 1024 characters");
     }
-    names
+    (names, made)
+}
+
+/// CloudFront lets the viewer's address be forwarded only (behaviour §4.2).
+fn is_keyed(name: &HeaderName) -> bool {
+    name.as_str() != ViewerHeader::Address.name()
 }
 
 /// Why a header would break the signature, the connection or the cache (behaviour §4.2, §4.5). `name` in lower case.
-fn refusal(name: &str) -> Option<&'static str> {
+fn refusal(name: &str, normalized: bool) -> Option<&'static str> {
     const HOP_BY_HOP: [&str; 6] =
         ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
     const NEVER_KEYED: [&str; 7] = [
@@ -151,21 +203,26 @@ fn refusal(name: &str) -> Option<&'static str> {
         "x-forwarded-proto",
         "x-real-ip",
     ];
+    const NEVER_MADE: [&str; 5] = [
+        "cloudfront-viewer-address",
+        "cloudfront-viewer-asn",
+        "cloudfront-viewer-ja3-fingerprint",
+        "cloudfront-viewer-ja4-fingerprint",
+        "cloudfront-viewer-tls",
+    ];
     let begins = |prefix: &str| name.starts_with(prefix);
     Some(match name {
-        "host" => "it names the bucket, and S3 would look for another one",
-        "cookie" => "cookies are not read yet, and never header by header",
+        "cookie" => "cookies are named one by one, in cookies",
         "range" => "the edge cuts ranges out of whole objects itself",
-        "accept-encoding" => "the edge normalises it itself",
+        "accept-encoding" if normalized => "enable_accept_encoding_… normalises it",
         "expect" => "it is answered hop by hop",
         _ if begins("if-") => "the edge answers conditional requests itself",
         _ if HOP_BY_HOP.contains(&name) => "it belongs to one connection",
         _ if begins("proxy-") => "it is meant for a proxy, not for the origin",
         _ if begins("x-edge-") => "CloudFront reserves and removes X-Edge-*",
         _ if begins("x-amz-") => "X-Amz-* is part of the signature that the edge makes",
-        _ if begins("cloudfront-") => {
-            "CloudFront-* headers are not made by this edge yet, so a viewer could forge it"
-        }
+        _ if NEVER_MADE.contains(&name) => "CloudFront does not key on it either",
+        _ if begins("cloudfront-") => "not supported yet, and a viewer could forge it",
         _ if NEVER_KEYED.contains(&name) => "CloudFront does not key on it either",
         _ => return None,
     })

@@ -12,15 +12,18 @@ mod host;
 mod listen;
 mod origin;
 mod origin_group;
+mod origin_request_policy;
 mod report;
 mod response_headers;
 mod role;
+mod selection;
 mod settings;
 #[cfg(test)]
 mod tests;
 
 use self::behavior::Named;
 use self::cache_policy::Policies;
+use self::origin_request_policy::RequestPolicies;
 use self::report::Report;
 use self::response_headers::ResponseHeadersPolicies;
 use super::raw::Raw;
@@ -34,6 +37,7 @@ pub fn validate(raw: &Raw, env: &Environment, found: Vec<Finding>) -> Result<Loa
     let named = Named {
         cache: Policies::read(&mut report, &raw.cache_policies),
         response_headers: ResponseHeadersPolicies::read(&mut report, &raw.response_headers_policies),
+        requests: RequestPolicies::read(&mut report, &raw.origin_request_policies),
     };
     let config = Config {
         identity: settings::identity(&mut report, &raw.identity),

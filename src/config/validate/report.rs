@@ -151,11 +151,21 @@ impl Report {
         what: &str,
         known: impl IntoIterator<Item = &'k str>,
     ) {
+        self.unknown_as(typed, format!("there is no {what} {:?}", typed.value), known);
+    }
+
+    /// The same in other words.
+    pub(super) fn unknown_as<'k>(
+        &mut self,
+        typed: &Typed<String>,
+        message: String,
+        known: impl IntoIterator<Item = &'k str>,
+    ) {
         let known: Vec<&str> = known.into_iter().collect();
         let fix = match nearest(&typed.value, known.iter().copied()) {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("known: {}", known.join(", ")),
         };
-        self.error(&typed.at, format!("there is no {what} {:?}", typed.value), fix);
+        self.error(&typed.at, message, fix);
     }
 }

@@ -15,7 +15,7 @@ fn policy(min: u64, default: u64, max: u64) -> CachePolicy {
         min_ttl: Duration::from_secs(min),
         default_ttl: Duration::from_secs(default),
         max_ttl: Duration::from_secs(max),
-        headers: Vec::new(),
+        ..CachePolicy::default()
     }
 }
 

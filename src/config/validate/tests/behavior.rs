@@ -137,9 +137,9 @@ fn what_behaviours_refer_to() {
             "did you mean \"CachingOptimized\"?",
         ),
         error(
-            behavior("cache_policy = \"83da9c7e-98b4-4e11-a168-04f0df8e2c65\""),
+            behavior("cache_policy = \"2e54312d-136d-493c-8eb9-b001f22f67d2\""),
             "11: distribution.cache_behavior.cache_policy",
-            "UseOriginCacheControlHeaders is not supported yet",
+            "Amplify is not supported yet",
             "CachingDisabled",
         ),
     ]);

@@ -7,6 +7,7 @@ mod error_response;
 mod load;
 mod origin;
 mod origin_group;
+mod policies;
 mod response_headers;
 mod role;
 mod settings;

@@ -1,0 +1,103 @@
+//! Which headers, cookies or parameters a policy names, and which of a viewer's headers this edge can make itself.
+
+use std::sync::Arc;
+
+/// CloudFront's four behaviours (behaviour §1.7, §1.8). At most 10 names; a `*` is a name like any other (behaviour
+/// §4.2).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Selection {
+    #[default]
+    None,
+    Whitelist(Vec<Arc<str>>),
+    AllExcept(Vec<Arc<str>>),
+    All,
+}
+
+impl Selection {
+    /// Case-sensitive (behaviour §4.2); names of headers are in lower case.
+    #[must_use]
+    pub fn takes(&self, name: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Whitelist(_) => self.lists(name),
+            Self::AllExcept(_) => !self.lists(name),
+            Self::All => true,
+        }
+    }
+
+    /// It takes `name`, and says so by name.
+    #[must_use]
+    pub fn whitelists(&self, name: &str) -> bool {
+        matches!(self, Self::Whitelist(_)) && self.lists(name)
+    }
+
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// The names that were typed, whatever they are for.
+    #[must_use]
+    pub fn names(&self) -> &[Arc<str>] {
+        match self {
+            Self::Whitelist(names) | Self::AllExcept(names) => names,
+            Self::None | Self::All => &[],
+        }
+    }
+
+    fn lists(&self, name: &str) -> bool {
+        self.names().iter().any(|listed| **listed == *name)
+    }
+}
+
+/// A header that the edge makes from what it knows of the viewer (behaviour §4.7). What a viewer sends under such a
+/// name is never looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViewerHeader {
+    ForwardedProto,
+    HttpVersion,
+    IsAndroid,
+    IsDesktop,
+    IsIos,
+    IsMobile,
+    IsSmartTv,
+    IsTablet,
+    /// Never part of a key.
+    Address,
+}
+
+impl ViewerHeader {
+    const ALL: [Self; 9] = [
+        Self::ForwardedProto,
+        Self::HttpVersion,
+        Self::IsAndroid,
+        Self::IsDesktop,
+        Self::IsIos,
+        Self::IsMobile,
+        Self::IsSmartTv,
+        Self::IsTablet,
+        Self::Address,
+    ];
+
+    /// In lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ForwardedProto => "cloudfront-forwarded-proto",
+            Self::HttpVersion => "cloudfront-viewer-http-version",
+            Self::IsAndroid => "cloudfront-is-android-viewer",
+            Self::IsDesktop => "cloudfront-is-desktop-viewer",
+            Self::IsIos => "cloudfront-is-ios-viewer",
+            Self::IsMobile => "cloudfront-is-mobile-viewer",
+            Self::IsSmartTv => "cloudfront-is-smarttv-viewer",
+            Self::IsTablet => "cloudfront-is-tablet-viewer",
+            Self::Address => "cloudfront-viewer-address",
+        }
+    }
+
+    /// `name` in lower case. `None`: this edge does not make it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|header| header.name() == name)
+    }
+}
