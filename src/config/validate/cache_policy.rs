@@ -10,6 +10,7 @@ use super::super::policies::{self, Managed};
 use super::super::raw::{self, At, Field, List, Typed};
 use super::super::units::show_duration;
 use super::super::{CachePolicy, ViewerHeader};
+use super::own;
 use super::report::Report;
 use super::selection::{self, Choice, FOUR, Kind};
 
@@ -44,18 +45,13 @@ pub(super) struct Policies {
 
 impl Policies {
     pub(super) fn read(report: &mut Report, list: &List<raw::CachePolicy>) -> Self {
-        let names = list.items().iter().filter_map(|typed| typed.value.name.given());
-        report.unique(names.clone(), "the cache policy name");
-        for name in names.filter(|name| policies::managed(&name.value).is_some()) {
-            let message = format!("{:?} is a managed policy of CloudFront", name.value);
-            report.error(&name.at, message, "give yours another name");
-        }
-        let mut custom = BTreeMap::new();
-        for typed in list.items() {
-            let policy = policy(report, typed);
-            custom.entry(policy.name.to_string()).or_insert_with(|| Arc::new(policy));
-        }
-        Self { custom }
+        let kind = own::Kind {
+            what: "cache policy",
+            name: |raw: &raw::CachePolicy| &raw.name,
+            is_managed: |name| policies::managed(name).is_some(),
+            build: policy,
+        };
+        Self { custom: kind.read(report, list) }
     }
 
     /// The policy that a behaviour names, else CachingOptimized.

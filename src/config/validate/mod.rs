@@ -13,6 +13,7 @@ mod listen;
 mod origin;
 mod origin_group;
 mod origin_request_policy;
+mod own;
 mod report;
 mod response_headers;
 mod role;

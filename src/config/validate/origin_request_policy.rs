@@ -9,6 +9,7 @@ use super::super::raw::{self, At, Field, List, Typed};
 use super::super::request_policies::{self, Managed};
 use super::super::{CachePolicy, OriginRequestPolicy, Selection, ViewerHeader, s3};
 use super::cache_policy::is_name;
+use super::own;
 use super::report::Report;
 use super::selection::{self, Choice, FOUR, Kind};
 
@@ -45,18 +46,13 @@ pub(super) struct RequestPolicies {
 
 impl RequestPolicies {
     pub(super) fn read(report: &mut Report, list: &List<raw::OriginRequestPolicy>) -> Self {
-        let names = list.items().iter().filter_map(|typed| typed.value.name.given());
-        report.unique(names.clone(), "the origin request policy name");
-        for name in names.filter(|name| request_policies::managed(&name.value).is_some()) {
-            let message = format!("{:?} is a managed policy of CloudFront", name.value);
-            report.error(&name.at, message, "give yours another name");
-        }
-        let mut custom = BTreeMap::new();
-        for typed in list.items() {
-            let policy = policy(report, typed);
-            custom.entry(policy.name.to_string()).or_insert_with(|| Arc::new(policy));
-        }
-        Self { custom }
+        let kind = own::Kind {
+            what: "origin request policy",
+            name: |raw: &raw::OriginRequestPolicy| &raw.name,
+            is_managed: |name| request_policies::managed(name).is_some(),
+            build: policy,
+        };
+        Self { custom: kind.read(report, list) }
     }
 
     /// The policy that a behaviour names, if it names one.

@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue};
 use super::super::nearest::nearest;
 use super::super::raw::{self, Decimal, Field, List, Typed};
 use super::super::response_headers::{self, ResponseHeadersPolicy, SamplingRate, SetHeader};
+use super::own;
 use super::report::Report;
 
 /// behaviour §12.13
@@ -24,18 +25,13 @@ pub(super) struct ResponseHeadersPolicies {
 
 impl ResponseHeadersPolicies {
     pub(super) fn read(report: &mut Report, list: &List<raw::ResponseHeadersPolicy>) -> Self {
-        let names = list.items().iter().filter_map(|typed| typed.value.name.given());
-        report.unique(names.clone(), "the response headers policy name");
-        for name in names.filter(|name| response_headers::managed(&name.value).is_some()) {
-            let message = format!("{:?} is a managed policy of CloudFront", name.value);
-            report.error(&name.at, message, "give yours another name");
-        }
-        let mut custom = BTreeMap::new();
-        for typed in list.items() {
-            let policy = policy(report, typed);
-            custom.entry(policy.name.to_string()).or_insert_with(|| Arc::new(policy));
-        }
-        Self { custom }
+        let kind = own::Kind {
+            what: "response headers policy",
+            name: |raw: &raw::ResponseHeadersPolicy| &raw.name,
+            is_managed: |name| response_headers::managed(name).is_some(),
+            build: policy,
+        };
+        Self { custom: kind.read(report, list) }
     }
 
     /// The policy that a behaviour names.
