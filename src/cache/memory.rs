@@ -58,8 +58,7 @@ impl Memory {
     }
 
     /// Whatever must leave for a large object leaves now: moka alone sees to it some 64 insertions later, and until
-    /// then exceeds its limit. For small ones that is little, and doing it for each costs a miss a quarter more
-    /// (benches/README.md).
+    /// then exceeds its limit. For small objects that is little, and they come by the thousand.
     pub fn insert(&self, key: Key, entry: Entry) {
         let large = matches!(&entry, Entry::Object(object) if object.weight() > AT_ONCE);
         self.entries.insert(key, entry);
