@@ -95,7 +95,6 @@ fn naming(address: SocketAddr, error: &io::Error) -> io::Error {
 #[derive(Debug)]
 pub struct Serving {
     stop: watch::Sender<bool>,
-    live: Arc<Live>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -130,7 +129,7 @@ impl Bound {
                 runtime.shutdown_background();
             })?);
         }
-        Ok((Serving { stop, live, workers }, self.admin_listener))
+        Ok((Serving { stop, workers }, self.admin_listener))
     }
 }
 
@@ -148,12 +147,6 @@ impl Serving {
         if joined.await.is_err() {
             tracing::error!("cannot wait for the workers");
         }
-    }
-
-    /// Viewers' connections that are open now.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        self.live.count.load(Ordering::Relaxed)
     }
 }
 

@@ -39,21 +39,6 @@ pub enum NotStored {
     VaryAny,
 }
 
-impl NotStored {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CachingDisabled => "caching_disabled",
-            Self::Method => "method",
-            Self::TooLarge => "too_large",
-            Self::ZeroTtl => "zero_ttl",
-            Self::Status => "status",
-            Self::Unframed => "unframed",
-            Self::VaryAny => "vary_any",
-        }
-    }
-}
-
 /// May a request of this method use the cache at all (behaviour §2.2, §5.7)?
 ///
 /// # Errors
