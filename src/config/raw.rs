@@ -58,6 +58,7 @@ pub struct Raw {
     pub distributions: List<Distribution>,
     pub response_headers_policies: List<ResponseHeadersPolicy>,
     pub origin_request_policies: List<OriginRequestPolicy>,
+    pub geo: Geo,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -93,6 +94,16 @@ pub struct Certificate {
 pub struct Cache {
     pub memory: Field<Amount>,
     pub max_object: Field<Amount>,
+    pub slice_size: Field<Amount>,
+    pub keep_uncacheable_for_errors: Field<bool>,
+    pub cdn_cache_control: Field<bool>,
+    pub cache_status: Field<bool>,
+}
+
+/// Where countries come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Geo {
+    pub database: Field<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -103,6 +114,8 @@ pub struct Log {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CachePolicy {
+    /// CloudFront's, beside the name: either refers to it.
+    pub id: Field<String>,
     pub name: Field<String>,
     pub min_ttl: Field<Amount>,
     pub default_ttl: Field<Amount>,
@@ -119,6 +132,8 @@ pub struct CachePolicy {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OriginRequestPolicy {
+    /// CloudFront's, beside the name: either refers to it.
+    pub id: Field<String>,
     pub name: Field<String>,
     pub header_behavior: Field<String>,
     pub headers: List<String>,
@@ -138,6 +153,20 @@ pub struct Distribution {
     pub cache_behaviors: List<Behavior>,
     pub custom_error_responses: List<CustomErrorResponse>,
     pub origin_groups: List<OriginGroup>,
+    pub enabled: Field<bool>,
+    pub comment: Field<String>,
+    /// The name that CloudFront gave it (`d….cloudfront.net`): answers beside the aliases.
+    pub domain_name: Field<String>,
+    pub minimum_protocol_version: Field<String>,
+    pub geo_restriction: Field<GeoRestriction>,
+    pub cache_tag_header: Field<String>,
+}
+
+/// behaviour §12.1
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GeoRestriction {
+    pub restriction_type: Field<String>,
+    pub locations: List<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -162,6 +191,26 @@ pub struct Origin {
     pub connection_attempts: Field<i64>,
     pub connection_timeout: Field<Amount>,
     pub read_timeout: Field<Amount>,
+    pub response_completion_timeout: Field<Amount>,
+    pub custom_headers: List<OriginHeader>,
+    /// Given: not a bucket but any HTTP server (behaviour §1.6).
+    pub custom_origin: Field<CustomOrigin>,
+}
+
+/// Sent to the origin with every request (behaviour §4.6).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OriginHeader {
+    pub name: Field<String>,
+    pub value: Field<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CustomOrigin {
+    pub http_port: Field<i64>,
+    pub https_port: Field<i64>,
+    pub origin_protocol_policy: Field<String>,
+    pub origin_ssl_protocols: List<String>,
+    pub keepalive_timeout: Field<Amount>,
 }
 
 /// The default behaviour has no pattern; every other must have one.
@@ -175,6 +224,25 @@ pub struct Behavior {
     pub cache_policy: Field<String>,
     pub response_headers_policy: Field<String>,
     pub origin_request_policy: Field<String>,
+    pub compress: Field<bool>,
+    /// Legacy, in the place of a cache policy, as are the three TTLs (behaviour §1.6).
+    pub forwarded_values: Field<ForwardedValues>,
+    pub min_ttl: Field<Amount>,
+    pub default_ttl: Field<Amount>,
+    pub max_ttl: Field<Amount>,
+}
+
+/// What goes into the key and to the origin where there is no cache policy (behaviour §1.6).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ForwardedValues {
+    pub query_string: Field<bool>,
+    pub query_string_cache_keys: List<String>,
+    /// `none`, `whitelist` or `all`.
+    pub cookies: Field<String>,
+    /// With `*` and `?` as wildcards.
+    pub whitelisted_cookies: List<String>,
+    /// `*`: all of them.
+    pub headers: List<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -188,6 +256,8 @@ pub struct CustomErrorResponse {
 /// behaviour §1.9
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ResponseHeadersPolicy {
+    /// CloudFront's, beside the name: either refers to it.
+    pub id: Field<String>,
     pub name: Field<String>,
     pub comment: Field<String>,
     pub cors_config: Field<CorsConfig>,

@@ -63,6 +63,7 @@ fn raw(table: &mut Table<'_>) -> Raw {
         distributions: table.tables("distribution", distribution),
         response_headers_policies: table.tables("response_headers_policy", response_headers::policy),
         origin_request_policies: table.tables("origin_request_policy", origin_request_policy),
+        ..Raw::default()
     }
 }
 
@@ -93,7 +94,11 @@ fn tls(table: &mut Table<'_>) -> raw::Tls {
 }
 
 fn cache(table: &mut Table<'_>) -> raw::Cache {
-    raw::Cache { memory: table.field("memory"), max_object: table.field("max_object") }
+    raw::Cache {
+        memory: table.field("memory"),
+        max_object: table.field("max_object"),
+        ..raw::Cache::default()
+    }
 }
 
 fn log(table: &mut Table<'_>) -> raw::Log {
@@ -114,6 +119,7 @@ fn cache_policy(table: &mut Table<'_>) -> raw::CachePolicy {
         query_strings: table.list("query_strings"),
         enable_accept_encoding_gzip: table.field("enable_accept_encoding_gzip"),
         enable_accept_encoding_brotli: table.field("enable_accept_encoding_brotli"),
+        ..raw::CachePolicy::default()
     }
 }
 
@@ -126,6 +132,7 @@ fn origin_request_policy(table: &mut Table<'_>) -> raw::OriginRequestPolicy {
         cookies: table.list("cookies"),
         query_string_behavior: table.field("query_string_behavior"),
         query_strings: table.list("query_strings"),
+        ..raw::OriginRequestPolicy::default()
     }
 }
 
@@ -142,6 +149,7 @@ fn distribution(table: &mut Table<'_>) -> raw::Distribution {
         }),
         custom_error_responses: table.tables("custom_error_response", custom_error_response),
         origin_groups: table.tables("origin_group", origin_group),
+        ..raw::Distribution::default()
     }
 }
 
@@ -167,6 +175,7 @@ fn origin(table: &mut Table<'_>) -> raw::Origin {
         connection_attempts: table.field("connection_attempts"),
         connection_timeout: table.field("connection_timeout"),
         read_timeout: table.field("read_timeout"),
+        ..raw::Origin::default()
     }
 }
 
@@ -180,6 +189,7 @@ fn behavior(table: &mut Table<'_>) -> raw::Behavior {
         cache_policy: table.field("cache_policy"),
         response_headers_policy: table.field("response_headers_policy"),
         origin_request_policy: table.field("origin_request_policy"),
+        ..raw::Behavior::default()
     }
 }
 
