@@ -317,6 +317,28 @@ pub struct Reader {
     end: Option<u64>,
 }
 
+impl Reader {
+    /// Comes back when anything has arrived, wherever.
+    ///
+    /// # Errors
+    /// Nothing will.
+    pub async fn begun(&self) -> Result<(), OriginError> {
+        std::future::poll_fn(|cx| {
+            let mut shared = self.filling.lock();
+            match &shared.end {
+                _ if shared.length > 0 => Poll::Ready(Ok(())),
+                End::Complete => Poll::Ready(Ok(())),
+                End::Failed(error) => Poll::Ready(Err(error.clone())),
+                End::Open => {
+                    shared.readers[self.seat].waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
 impl Body for Reader {
     type Data = Bytes;
     type Error = OriginError;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::Key;
 use super::fill::{Filling, Reader};
 use super::object::{Head, Object};
+use super::slices::Open;
 use crate::clock::Timestamp;
 use crate::origin::OriginResponse;
 use crate::origin::error::OriginError;
@@ -37,10 +38,12 @@ pub enum News {
     Arriving(Arc<Arriving>),
     /// A whole object: confirmed by the origin, stale in its stead, or found after all.
     Ready(Arc<Object>, Whence),
+    /// The head of a large object, and the answer that brought it, at its first byte or further on.
+    Sliced(Arc<Object>, Takeable<Open>),
     /// The origin gave no object.
     Failed(OriginError),
     /// It is for one viewer only: whoever takes it. The others fetch for themselves.
-    Released(NotStored, Released),
+    Released(NotStored, Takeable<OriginResponse>),
 }
 
 /// An object on its way in.
@@ -83,19 +86,25 @@ pub enum Whence {
     Stale,
 }
 
-/// An answer that can be taken once.
-#[derive(Debug, Clone)]
-pub struct Released(Arc<Mutex<Option<OriginResponse>>>);
+/// Something that one of many may take, once.
+#[derive(Debug)]
+pub struct Takeable<T>(Arc<Mutex<Option<T>>>);
 
-impl Released {
+impl<T> Takeable<T> {
     #[must_use]
-    pub fn new(response: OriginResponse) -> Self {
-        Self(Arc::new(Mutex::new(Some(response))))
+    pub fn new(it: Option<T>) -> Self {
+        Self(Arc::new(Mutex::new(it)))
     }
 
     #[must_use]
-    pub fn take(&self) -> Option<OriginResponse> {
+    pub fn take(&self) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<T> Clone for Takeable<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
     }
 }
 

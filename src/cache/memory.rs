@@ -7,6 +7,7 @@ use moka::sync::Cache;
 
 use super::Key;
 use super::object::Object;
+use super::pieces::Pieces;
 use crate::clock::Timestamp;
 use crate::origin::error::OriginError;
 use crate::policy::admission::NotStored;
@@ -25,6 +26,8 @@ pub enum Entry {
         why: NotStored,
         until: Timestamp,
     },
+    /// A part of a large object; its key is no object's.
+    Slice(Arc<Pieces>),
 }
 
 /// moka's weights are 32 bits; in units of 64 bytes they reach 256 GiB an entry.
@@ -60,7 +63,11 @@ impl Memory {
     /// Whatever must leave for a large object leaves now: moka alone sees to it some 64 insertions later, and until
     /// then exceeds its limit. For small objects that is little, and they come by the thousand.
     pub fn insert(&self, key: Key, entry: Entry) {
-        let large = matches!(&entry, Entry::Object(object) if object.weight() > AT_ONCE);
+        let large = match &entry {
+            Entry::Object(object) => object.weight() > AT_ONCE,
+            Entry::Slice(pieces) => pieces.weight() > AT_ONCE,
+            Entry::Error { .. } | Entry::NotStored { .. } => false,
+        };
         self.entries.insert(key, entry);
         if large {
             self.entries.run_pending_tasks();
@@ -94,6 +101,7 @@ fn weigh(key: &Key, entry: &Entry) -> u32 {
         + OVERHEAD
         + match entry {
             Entry::Object(object) => object.weight(),
+            Entry::Slice(pieces) => pieces.weight(),
             Entry::Error { .. } | Entry::NotStored { .. } => size_of::<Entry>() as u64,
         };
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)

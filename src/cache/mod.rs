@@ -5,6 +5,8 @@ pub mod fill;
 pub mod inflight;
 pub mod memory;
 pub mod object;
+pub mod pieces;
+pub mod slices;
 
 use std::sync::Arc;
 
@@ -14,16 +16,21 @@ pub type Key = Arc<str>;
 use budget::Budget;
 use inflight::Inflight;
 use memory::Memory;
+use slices::Slices;
 
 /// Everything that is kept of the origins' answers.
 #[derive(Debug)]
 pub struct Store {
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
     pub inflight: Arc<Inflight>,
     /// For bodies on their way in.
     pub budget: Arc<Budget>,
-    /// Bytes of the largest body that is kept.
+    /// Of objects larger than `max_object`.
+    pub slices: Arc<Slices>,
+    /// Bytes of the largest body that is kept in one.
     pub max_object: u64,
+    /// Bytes of a slice of a larger one.
+    pub slice_size: u64,
 }
 
 impl Store {
@@ -33,11 +40,15 @@ impl Store {
         config: &crate::config::Cache,
         evicted: impl Fn(&'static str) + Send + Sync + 'static,
     ) -> Self {
+        let memory = Arc::new(Memory::new(config.memory, evicted));
+        let budget = Budget::new((config.memory / 4).max(config.max_object));
         Self {
-            memory: Memory::new(config.memory, evicted),
+            slices: Arc::new(Slices::new(Arc::clone(&memory), Arc::clone(&budget))),
+            memory,
             inflight: Arc::new(Inflight::default()),
-            budget: Budget::new((config.memory / 4).max(config.max_object)),
+            budget,
             max_object: config.max_object,
+            slice_size: config.slice_size,
         }
     }
 }

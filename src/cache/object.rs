@@ -1,9 +1,12 @@
 //! What is kept of a response: a head that can be sent again, and a body in few large pieces.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{AGE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::pieces::Pieces;
 use crate::clock::Timestamp;
 use crate::policy::freshness::Lifetime;
 use crate::semantics::conditional::Validators;
@@ -96,7 +99,8 @@ fn describes_body(name: &HeaderName) -> bool {
     NAMES.contains(&name.as_str())
 }
 
-/// A whole response: all of its bytes are here, and there are as many as its origin said.
+/// A whole response: all of its bytes are here, and there are as many as its origin said; or its head, and where its
+/// bytes are.
 #[derive(Debug, Clone)]
 pub struct Object {
     pub head: Head,
@@ -105,15 +109,53 @@ pub struct Object {
     pub stored_at: Timestamp,
     /// The origin failed when asked about it: until then it is served as it is (behaviour §5.3).
     pub served_stale_until: Option<Timestamp>,
-    body: Box<[Bytes]>,
-    length: u64,
+    content: Content,
+}
+
+#[derive(Debug, Clone)]
+pub enum Content {
+    Whole(Arc<Pieces>),
+    /// Too large to be kept in one: see [`super::slices`].
+    Sliced(Layout),
+}
+
+/// How a large object is cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes in all. Not 0.
+    pub length: u64,
+    /// Bytes of each slice but the last. Not 0.
+    pub slice: u64,
+    /// Strong, with its quotes: which bytes these are.
+    pub etag: Arc<str>,
+}
+
+impl Layout {
+    /// The slice in which a byte lies.
+    #[must_use]
+    pub fn index(&self, position: u64) -> u64 {
+        position / self.slice
+    }
+
+    /// First and last byte of a slice, both included.
+    #[must_use]
+    pub fn bounds(&self, index: u64) -> (u64, u64) {
+        let first = index.saturating_mul(self.slice);
+        (first, first.saturating_add(self.slice).min(self.length).saturating_sub(1))
+    }
 }
 
 impl Object {
     #[must_use]
     pub fn new(head: Head, lifetime: Lifetime, stored_at: Timestamp, body: Box<[Bytes]>) -> Self {
-        let length = body.iter().map(|piece| piece.len() as u64).sum();
-        Self { head, lifetime, stored_at, served_stale_until: None, body, length }
+        let content = Content::Whole(Arc::new(Pieces::new(body)));
+        Self { head, lifetime, stored_at, served_stale_until: None, content }
+    }
+
+    #[must_use]
+    pub fn sliced(head: Head, lifetime: Lifetime, stored_at: Timestamp, layout: Layout) -> Self {
+        let content = Content::Sliced(layout);
+        Self { head, lifetime, stored_at, served_stale_until: None, content }
     }
 
     /// After a 304: the same body, fresh again (behaviour §5.4).
@@ -124,8 +166,7 @@ impl Object {
             lifetime,
             stored_at: at,
             served_stale_until: None,
-            body: self.body.clone(),
-            length: self.length,
+            content: self.content.clone(),
         }
     }
 
@@ -138,18 +179,29 @@ impl Object {
     /// Bytes of the body.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.length
+        match &self.content {
+            Content::Whole(pieces) => pieces.len(),
+            Content::Sliced(layout) => layout.length,
+        }
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.len() == 0
     }
 
-    /// The body in order.
     #[must_use]
-    pub fn pieces(&self) -> &[Bytes] {
-        &self.body
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// `None`: all of it is here.
+    #[must_use]
+    pub fn layout(&self) -> Option<&Layout> {
+        match &self.content {
+            Content::Whole(_) => None,
+            Content::Sliced(layout) => Some(layout),
+        }
     }
 
     /// Seconds since the origin made or confirmed it (RFC 9111 §4.2.3).
@@ -161,7 +213,11 @@ impl Object {
     /// Bytes in memory, body, head and bookkeeping.
     #[must_use]
     pub fn weight(&self) -> u64 {
-        self.length + self.head.weight() + (size_of::<Self>() + size_of_val(&*self.body)) as u64
+        let content = match &self.content {
+            Content::Whole(pieces) => pieces.weight(),
+            Content::Sliced(layout) => layout.etag.len() as u64,
+        };
+        content + self.head.weight() + size_of::<Self>() as u64
     }
 }
 

@@ -91,8 +91,10 @@ pub enum SecurityPolicy {
 pub struct Cache {
     /// Bytes of objects kept, keys, heads and bookkeeping included.
     pub memory: u64,
-    /// Bytes of the largest body that is kept. Larger ones stream through.
+    /// Bytes of the largest body that is kept in one. Larger ones are kept in slices, or stream through.
     pub max_object: u64,
+    /// Bytes of a slice.
+    pub slice_size: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use super::Answer;
 use crate::body::Body;
 use crate::cache::inflight::Arriving;
 use crate::cache::object::{Head, Object};
+use crate::cache::pieces::Pieces;
 use crate::clock::Timestamp;
 use crate::error::Refusal;
 use crate::observe::record::ResultType;
@@ -18,12 +19,13 @@ use crate::semantics::range::{self, Selection, Spec};
 use crate::semantics::view::View;
 
 /// How far ahead of what has arrived a range may begin and still wait for it.
-const WAIT_AHEAD: u64 = 8 << 20;
+pub(super) const WAIT_AHEAD: u64 = 8 << 20;
 
-/// A stored object.
+/// A stored object, of which `pieces` is the body.
 pub(super) fn stored(
     view: &View<'_>,
-    object: &Arc<Object>,
+    object: &Object,
+    pieces: &Arc<Pieces>,
     now: Timestamp,
     result: ResultType,
 ) -> Result<Answer, Refusal> {
@@ -33,10 +35,20 @@ pub(super) fn stored(
         Wanted::Part { first, last } => Some((first, last)),
     };
     let (first, length) = part.map_or((0, object.len()), |(first, last)| (first, last - first + 1));
-    let body = Body::stored(object, first, length);
+    Ok(answer(object, part, Body::stored(pieces, first, length), object.age(now), result))
+}
+
+/// `part` of an object, or all of it.
+pub(super) fn answer(
+    object: &Object,
+    part: Option<(u64, u64)>,
+    body: Body,
+    age: Duration,
+    result: ResultType,
+) -> Answer {
     let mut response = respond(&object.head, part, Some(object.len()), body);
-    set_age(&mut response, object.age(now), result);
-    Ok(Answer { response, result })
+    set_age(&mut response, age, result);
+    Answer { response, result }
 }
 
 /// An object that is still arriving. `None`: this viewer is better off with a fetch of its own.
@@ -69,14 +81,14 @@ pub(super) fn arriving(
 
 /// What this viewer is to get of an object.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     Whole,
     Part { first: u64, last: u64 },
     NotModified,
 }
 
 /// `length`: bytes of the whole body, if known; without it there are no ranges (behaviour §6).
-fn examine(view: &View<'_>, head: &Head, length: Option<u64>) -> Result<Wanted, Refusal> {
+pub(super) fn examine(view: &View<'_>, head: &Head, length: Option<u64>) -> Result<Wanted, Refusal> {
     let validators = head.validators();
     match conditional::evaluate(view.headers, validators) {
         Verdict::NotModified => return Ok(Wanted::NotModified),
@@ -118,7 +130,7 @@ fn respond(head: &Head, part: Option<(u64, u64)>, length: Option<u64>, body: Bod
     response
 }
 
-fn not_modified(head: &Head, age: Duration, result: ResultType) -> Answer {
+pub(super) fn not_modified(head: &Head, age: Duration, result: ResultType) -> Answer {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     *response.headers_mut() = without_representation(head);

@@ -4,16 +4,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
-use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
+};
+use http::{HeaderValue, Method, StatusCode};
+use http_body_util::BodyExt;
 
-use super::{Answer, Route, deliver, pass};
+use super::{Answer, Route, deliver, pass, sliced};
 use crate::cache::Key;
 use crate::cache::budget::Share;
 use crate::cache::fill::{self, Writer};
-use crate::cache::inflight::{Arriving, Joined, Lead, News, Released, Whence};
+use crate::cache::inflight::{Arriving, Joined, Lead, News, Takeable, Whence};
 use crate::cache::memory::Entry;
-use crate::cache::object::{Head, Object};
+use crate::cache::object::{Content, Head, Layout, Object};
+use crate::cache::slices::Open;
 use crate::clock::{self, Timestamp};
 use crate::edge::Edge;
 use crate::error::Refusal;
@@ -28,6 +32,7 @@ use crate::policy::errors;
 use crate::policy::freshness::{self, Lifetime};
 use crate::policy::lookup::{self, Lookup};
 use crate::semantics::conditional;
+use crate::semantics::range::{self, Spec};
 use crate::semantics::view::View;
 
 /// Gets the object from the fetch of its key that is under way, or begins one.
@@ -40,7 +45,8 @@ pub(super) async fn fetch(
 ) -> Result<Answer, Refusal> {
     let (flight, leads) = match edge.store.inflight.join(&key) {
         Joined::Lead(lead, flight) => {
-            tokio::spawn(bring(Arc::clone(edge), route.clone(), lead, previous));
+            let ahead = far_ahead(edge, view);
+            tokio::spawn(bring(Arc::clone(edge), route.clone(), lead, previous, ahead));
             (flight, true)
         }
         Joined::Follow(_) if !collapse::may_share(&route.behavior) => return pass::pass(&route, view).await,
@@ -61,8 +67,14 @@ pub(super) async fn fetch(
                 Whence::Confirmed | Whence::Stale if leads => ResultType::RefreshHit,
                 Whence::Confirmed | Whence::Stale => ResultType::Hit,
             };
-            deliver::stored(view, &object, clock::now(), result)
+            serve(edge, &route, view, key, &object, result).await
         }
+        News::Sliced(object, open) => match object.layout() {
+            Some(layout) => {
+                sliced::serve(edge, &route, view, key, &object, layout, (open.take(), result)).await
+            }
+            None => pass::pass(&route, view).await,
+        },
         News::Failed(error) => Err(error.into()),
         News::Released(_, released) => match pass::wants_whole(view).then(|| released.take()).flatten() {
             Some(response) => Ok(pass::deliver(response)),
@@ -72,23 +84,70 @@ pub(super) async fn fetch(
     }
 }
 
+/// Serves an object that is there.
+pub(super) async fn serve(
+    edge: &Edge,
+    route: &Route,
+    view: &View<'_>,
+    key: Key,
+    object: &Object,
+    result: ResultType,
+) -> Result<Answer, Refusal> {
+    match object.content() {
+        Content::Whole(pieces) => deliver::stored(view, object, pieces, clock::now(), result),
+        Content::Sliced(layout) => {
+            sliced::serve(edge, route, view, key, object, layout, (None, result)).await
+        }
+    }
+}
+
+/// First and last byte of the slice in which a range begins that is not in the first one. Whoever wants the end of a
+/// large object must not wait for its beginning.
+fn far_ahead(edge: &Edge, view: &View<'_>) -> Option<(u64, u64)> {
+    let asked = view.headers.get(RANGE).and_then(range::parse).filter(|_| view.method == Method::GET)?;
+    let first = match asked {
+        Spec::From(first) | Spec::FromTo(first, _) => first,
+        Spec::Suffix(_) => return None, // whose first byte is known when the length is
+    };
+    let size = edge.store.slice_size;
+    (first >= size.max(deliver::WAIT_AHEAD)).then(|| {
+        let begin = first / size * size;
+        (begin, begin + (size - 1))
+    })
+}
+
 /// Asks the origin about an object that is served meanwhile (behaviour §5.2).
 pub(super) fn refresh(edge: &Arc<Edge>, route: &Route, key: &Key, object: &Arc<Object>) {
     if let Joined::Lead(lead, _) = edge.store.inflight.join(key) {
-        tokio::spawn(bring(Arc::clone(edge), route.clone(), lead, Some(Arc::clone(object))));
+        tokio::spawn(bring(Arc::clone(edge), route.clone(), lead, Some(Arc::clone(object)), None));
     }
 }
 
 /// The fetch itself, to its end. Every way out tells those who wait: [`Lead`]'s drop sees to what is forgotten.
-async fn bring(edge: Arc<Edge>, route: Route, lead: Lead, previous: Option<Arc<Object>>) {
+/// `ahead`: only this part is wanted, if the object is large.
+async fn bring(
+    edge: Arc<Edge>,
+    route: Route,
+    lead: Lead,
+    previous: Option<Arc<Object>>,
+    ahead: Option<(u64, u64)>,
+) {
     let fetch = Fetch { edge, route };
     if fetch.found_after_all(&lead) {
         return;
     }
-    let ask = question(&fetch.route.ask, previous.as_deref());
+    let mut ask = question(&fetch.route.ask, previous.as_deref());
+    if let Some((first, last)) = ahead {
+        ask.headers.insert(RANGE, sliced::bytes(first, last));
+    }
     match fetch.route.fetch(&ask).await {
         Ok(response) if response.status == StatusCode::NOT_MODIFIED => {
             fetch.confirmed(lead, previous, &response).await;
+        }
+        Ok(response) if response.status == StatusCode::PARTIAL_CONTENT => fetch.admit_part(&lead, response),
+        // The object is shorter: others may want what it has.
+        Err(OriginError::Refused { status: 416, .. }) if ahead.is_some() => {
+            lead.tell(News::Released(NotStored::Status, Takeable::new(None)));
         }
         Ok(response) => fetch.admit(lead, response).await,
         Err(error) => fetch.failed(&lead, previous, error),
@@ -130,13 +189,13 @@ impl Fetch {
         };
         let admission = admission::response(answer, &self.route.behavior, u64::MAX, at);
         let lifetime = match admission {
-            Admission::Store(lifetime) => lifetime,
+            Admission::Store(lifetime) | Admission::Slices(lifetime, _) => lifetime,
             // It still answers those who wait, as a whole answer would.
             Admission::No(_) => freshness::lifetime(&self.route.behavior.cache_policy, &fields, at),
         };
         let object = Arc::new(object.confirmed(&response.headers, lifetime, at));
         match admission {
-            Admission::Store(_) => {
+            Admission::Store(_) | Admission::Slices(..) => {
                 self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::clone(&object)));
             }
             Admission::No(why) => self.remember(&lead, why),
@@ -158,6 +217,10 @@ impl Fetch {
         let share = store.budget.reserve(response.length().unwrap_or(0));
         let lifetime = match admission {
             Admission::Store(lifetime) => lifetime,
+            Admission::Slices(lifetime, etag) => {
+                let layout = self.layout(response.length().unwrap_or(0), etag);
+                return self.slice(&lead, response, lifetime, layout, 0);
+            }
             Admission::No(why) => {
                 self.remember(&lead, why);
                 return release(&lead, why, response);
@@ -173,6 +236,44 @@ impl Fetch {
             writer.become_window();
         }
         self.keep(Inflow { kept, writer, length, head, lifetime, at }, response.body).await;
+    }
+
+    /// A part of a large object; nobody else can use it if it is not kept.
+    fn admit_part(&self, lead: &Lead, mut response: OriginResponse) {
+        let placed = response.headers.remove(CONTENT_RANGE).as_ref().and_then(range::parse_content_range);
+        let Some((first, _, Some(length))) = placed else {
+            return lead.tell(News::Failed(OriginError::WrongRange));
+        };
+        response.headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes")); // as it has shown
+        let answer = admission::Answer {
+            status: StatusCode::OK,
+            headers: &response.headers,
+            length: Some(length),
+            framed: true,
+        };
+        match admission::response(answer, &self.route.behavior, 0, response.received_at) {
+            Admission::Slices(lifetime, etag) => {
+                self.slice(lead, response, lifetime, self.layout(length, etag), first);
+            }
+            Admission::Store(_) => lead.tell(News::Released(NotStored::TooLarge, Takeable::new(None))),
+            Admission::No(why) => {
+                self.remember(lead, why);
+                lead.tell(News::Released(why, Takeable::new(None)));
+            }
+        }
+    }
+
+    /// The head of a large object; its answer stands at byte `at`.
+    fn slice(&self, lead: &Lead, response: OriginResponse, lifetime: Lifetime, layout: Layout, at: u64) {
+        let head = Head::new(StatusCode::OK, &response.headers);
+        let object = Arc::new(Object::sliced(head, lifetime, response.received_at, layout));
+        self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::clone(&object)));
+        let open = Open::new(at, response.body.boxed_unsync());
+        lead.tell(News::Sliced(object, Takeable::new(Some(open))));
+    }
+
+    fn layout(&self, length: u64, etag: Arc<str>) -> Layout {
+        Layout { length, slice: self.edge.store.slice_size, etag }
     }
 
     /// Reads the body to its end and keeps it, if it is whole and no larger than may be kept.
@@ -246,7 +347,7 @@ impl Fetch {
 }
 
 fn release(lead: &Lead, why: NotStored, response: OriginResponse) {
-    lead.tell(News::Released(why, Released::new(response)));
+    lead.tell(News::Released(why, Takeable::new(Some(response))));
 }
 
 /// A body on its way into the cache.

@@ -12,6 +12,7 @@ mod finish;
 mod page;
 mod pass;
 mod redirect;
+mod sliced;
 pub mod tx;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use http::{Method, Request, Response, Version};
 use hyper::body::{Body as _, Incoming};
 
 use crate::body::Body;
+use crate::cache::object::Content;
 use crate::clock;
 use crate::config::response_headers::ResponseHeadersPolicy;
 use crate::config::{Behavior, ViewerProtocolPolicy};
@@ -117,11 +119,18 @@ async fn obtain(
     let now = clock::now();
     // Whatever goes to the origin is boxed: a hit's future is moved as it is, and should be small.
     match lookup::decide(edge.store.memory.get(&key), behavior.cache_policy.max_ttl, now) {
-        Lookup::Serve(object) => deliver::stored(view, &object, now, ResultType::Hit),
+        Lookup::Serve(object) => match object.content() {
+            Content::Whole(pieces) => deliver::stored(view, &object, pieces, now, ResultType::Hit),
+            Content::Sliced(layout) => {
+                let known = (None, ResultType::Hit);
+                Box::pin(sliced::serve(edge, &route()?, view, key.into(), &object, layout, known)).await
+            }
+        },
         Lookup::ServeAndRefresh(object) => {
-            fill::refresh(edge, &route()?, &key.into(), &object);
+            let (route, key) = (route()?, key.into());
+            fill::refresh(edge, &route, &key, &object);
             edge.metrics.stale_served("revalidate");
-            deliver::stored(view, &object, now, ResultType::Hit)
+            Box::pin(fill::serve(edge, &route, view, key, &object, ResultType::Hit)).await
         }
         Lookup::Refuse(error) => Err(Refusal::Remembered(error)),
         Lookup::Pass(_) => Box::pin(pass::pass(&route()?, view)).await,

@@ -1,8 +1,9 @@
 //! May this answer be stored?
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::VARY;
+use http::header::{ACCEPT_RANGES, ETAG, VARY};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::freshness::{self, Lifetime};
@@ -14,9 +15,12 @@ use crate::config::Behavior;
 pub const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// What to do with an answer that is not an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
+    /// In one.
     Store(Lifetime),
+    /// In slices of this version, for it is large.
+    Slices(Lifetime, Arc<str>),
     No(NotStored),
 }
 
@@ -64,14 +68,16 @@ pub struct Answer<'a> {
     pub framed: bool,
 }
 
-/// May this answer be stored, and for how long? `max_object` is in bytes.
+/// May this answer be stored, how, and for how long? `max_object`: bytes of the largest that is kept in one.
 #[must_use]
 pub fn response(answer: Answer<'_>, behavior: &Behavior, max_object: u64, now: Timestamp) -> Admission {
+    let large = answer.length.is_some_and(|length| length > max_object);
+    let version = if large { version(answer.headers) } else { None };
     let refused = if answer.status != StatusCode::OK {
         Some(NotStored::Status)
     } else if !answer.framed {
         Some(NotStored::Unframed)
-    } else if answer.length.is_some_and(|length| length > max_object) {
+    } else if large && version.is_none() {
         Some(NotStored::TooLarge)
     } else if answer.headers.get_all(VARY).iter().any(|value| value.as_bytes().contains(&b'*')) {
         Some(NotStored::VaryAny)
@@ -83,7 +89,20 @@ pub fn response(answer: Answer<'_>, behavior: &Behavior, max_object: u64, now: T
     }
     let lifetime = freshness::lifetime(&behavior.cache_policy, answer.headers, now);
     let stale_at_once = lifetime.ttl <= lifetime.initial_age;
-    if stale_at_once { Admission::No(NotStored::ZeroTtl) } else { Admission::Store(lifetime) }
+    match version {
+        _ if stale_at_once => Admission::No(NotStored::ZeroTtl),
+        Some(version) => Admission::Slices(lifetime, version),
+        None => Admission::Store(lifetime),
+    }
+}
+
+/// The name of these bytes, by which parts of them can be asked for (RFC 9110 §8.8.3, §14.3).
+fn version(headers: &HeaderMap) -> Option<Arc<str>> {
+    let etag = headers.get(ETAG)?.to_str().ok()?;
+    let strong = etag.len() > 2 && etag.starts_with('"') && etag.ends_with('"');
+    let ranges =
+        headers.get(ACCEPT_RANGES).is_some_and(|unit| unit.as_bytes().eq_ignore_ascii_case(b"bytes"));
+    (strong && ranges).then(|| Arc::from(etag))
 }
 
 #[cfg(test)]
@@ -153,7 +172,7 @@ mod tests {
             let answer =
                 Answer { status: StatusCode::from_u16(status).unwrap(), headers: &headers, length, framed };
             match response(answer, &behavior(0, 60, 600, false), 100, Timestamp::from_secs(1000)) {
-                Admission::Store(lifetime) => {
+                Admission::Store(lifetime) | Admission::Slices(lifetime, _) => {
                     assert_eq!(refused, None, "{answer:?}");
                     assert_eq!(lifetime.ttl, Duration::from_secs(60), "{answer:?}");
                 }

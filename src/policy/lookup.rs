@@ -28,7 +28,8 @@ pub enum Lookup {
 #[must_use]
 pub fn decide(entry: Option<Entry>, max_ttl: Duration, now: Timestamp) -> Lookup {
     match entry {
-        None => Lookup::Fetch(None),
+        // A slice's key is no request's.
+        None | Some(Entry::Slice(_)) => Lookup::Fetch(None),
         Some(Entry::Error { error, until, .. }) if now < until => Lookup::Refuse(error),
         Some(Entry::NotStored { why, until }) if now < until => Lookup::Pass(why),
         Some(Entry::Error { .. } | Entry::NotStored { .. }) => Lookup::Fetch(None),

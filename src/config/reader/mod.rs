@@ -97,6 +97,7 @@ fn cache(table: &mut Table<'_>) -> raw::Cache {
     raw::Cache {
         memory: table.field("memory"),
         max_object: table.field("max_object"),
+        slice_size: table.field("slice_size"),
         ..raw::Cache::default()
     }
 }

@@ -9,6 +9,8 @@ use super::super::{AccessLogTarget, Cache, CertificateFiles, Identity, Log, LogF
 use super::report::Report;
 
 const MIB: u64 = 1 << 20;
+/// A range request for less is not worth its signature.
+const SMALLEST_SLICE: u64 = 64 << 10;
 
 /// Both go into response headers, the name as `Via`'s pseudonym: a token of RFC 9110 §5.6.2, and less.
 pub(super) fn identity(report: &mut Report, raw: &raw::Identity) -> Identity {
@@ -85,7 +87,19 @@ pub(super) fn cache(report: &mut Report, raw: &raw::Cache) -> Cache {
             format!("{} is more than half of cache.memory, {}", show_size(max_object), show_size(memory));
         report.error(&typed.at, message, format!("at most {}", show_size(memory / 2)));
     }
-    Cache { memory, max_object }
+    Cache { memory, max_object, slice_size: slice_size(report, &raw.slice_size, max_object) }
+}
+
+/// Slices are kept as objects are, so none is larger than those.
+fn slice_size(report: &mut Report, field: &raw::Field<raw::Amount>, max_object: u64) -> u64 {
+    let size = report.size(field, (4 * MIB).min(max_object));
+    if let Some(typed) = field.given()
+        && !(SMALLEST_SLICE..=max_object.max(SMALLEST_SLICE)).contains(&size)
+    {
+        let range = format!("{} to {} (cache.max_object)", show_size(SMALLEST_SLICE), show_size(max_object));
+        report.error(&typed.at, format!("{} is no size of a slice", show_size(size)), range);
+    }
+    size.max(1)
 }
 
 pub(super) fn log(report: &mut Report, raw: &raw::Log) -> Log {

@@ -1,0 +1,123 @@
+//! Bytes that are kept: a whole body, or a slice of one, in few large pieces.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// All bytes of a body or of a slice, in order.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    pieces: Box<[Bytes]>,
+    length: u64,
+}
+
+impl Pieces {
+    #[must_use]
+    pub fn new(pieces: Box<[Bytes]>) -> Self {
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { pieces, length }
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Bytes in memory, bookkeeping included.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        self.length + (size_of::<Self>() + size_of_val(&*self.pieces)) as u64
+    }
+
+    /// The usual small body: one piece.
+    #[must_use]
+    pub fn single(&self) -> Option<&Bytes> {
+        match &*self.pieces {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// At most `length` bytes from `first` on.
+    #[must_use]
+    pub fn cursor(self: &Arc<Self>, first: u64, length: u64) -> Cursor {
+        let left = length.min(self.length.saturating_sub(first));
+        let (mut piece, mut skip) = (0, first);
+        for bytes in &self.pieces {
+            if skip < bytes.len() as u64 {
+                break;
+            }
+            skip -= bytes.len() as u64;
+            piece += 1;
+        }
+        let offset = usize::try_from(skip).unwrap_or(usize::MAX);
+        Cursor { pieces: Arc::clone(self), piece, offset, left }
+    }
+}
+
+/// A position in [`Pieces`].
+#[derive(Debug)]
+pub struct Cursor {
+    pieces: Arc<Pieces>,
+    piece: usize,
+    offset: usize,
+    left: u64,
+}
+
+impl Cursor {
+    /// Bytes that are still to come.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+}
+
+impl Iterator for Cursor {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if self.left == 0 {
+            return None;
+        }
+        let mut bytes = self.pieces.pieces.get(self.piece)?.slice(self.offset..);
+        bytes.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.left -= bytes.len() as u64;
+        self.piece += 1;
+        self.offset = 0;
+        Some(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_part_is_that_part(
+            sizes in proptest::collection::vec(0_usize..50, 0..6),
+            first in 0_u64..300,
+            length in 0_u64..300,
+        ) {
+            let mut next = 0_u8;
+            let pieces: Box<[Bytes]> = sizes
+                .iter()
+                .map(|&size| (0..size).map(|_| { next = next.wrapping_add(1); next }).collect::<Vec<u8>>().into())
+                .collect();
+            let whole = pieces.concat();
+            let from = usize::try_from(first).unwrap().min(whole.len());
+            let to = from.saturating_add(usize::try_from(length).unwrap()).min(whole.len());
+            let cursor = Arc::new(Pieces::new(pieces)).cursor(first, length);
+            prop_assert_eq!(cursor.left(), (to - from) as u64);
+            prop_assert_eq!(&cursor.collect::<Vec<_>>().concat()[..], &whole[from..to]);
+        }
+    }
+}
