@@ -19,5 +19,6 @@ mod regressions;
 mod response_headers;
 mod serving;
 mod signing;
+mod slices;
 mod support;
 mod tls;
