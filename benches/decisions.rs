@@ -158,7 +158,7 @@ fn filled(count: usize) -> (Memory, Vec<Key>) {
     for key in &keys {
         let head = Head::new(StatusCode::OK, &headers);
         let object = Object::new(head, lifetime, NOW, [body.clone()].into());
-        memory.insert(Key::clone(key), Entry::Object(Arc::new(object)));
+        memory.insert(Key::clone(key), Entry::Object(Arc::new(object)), 0);
     }
     assert_eq!(memory.stats().entries, count as u64, "every look-up is to be a hit");
     (memory, keys)

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::admin::{Check, Readiness};
 use crate::cache::Store;
+use crate::clock::Timestamp;
 use crate::config::{self, Behavior, Config, ErrorResponse, Identity};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::{DistributionMetrics, Metrics};
@@ -18,6 +19,7 @@ use crate::observe::record::ResultType;
 use crate::origin::credentials::{CredentialSource, CredentialStatus};
 use crate::origin::error::OriginError;
 use crate::origin::{Origin, OriginParts};
+use crate::policy::invalidation;
 use crate::route::pattern::{InvalidPattern, Pattern};
 use crate::route::{Behaviors, Hosts};
 
@@ -36,6 +38,7 @@ pub struct Edge {
     https_listener: OnceLock<u16>,
     draining: AtomicBool,
     origins: Vec<Arc<Origin>>,
+    distributions: Vec<Arc<Site>>,
 }
 
 /// A distribution at run time.
@@ -49,6 +52,8 @@ pub struct Site {
     pub error_responses: BTreeMap<u16, ErrorResponse>,
     pub metrics: DistributionMetrics,
     default_root: Option<String>,
+    /// The field that names an object's cache tags (behaviour §12.14).
+    pub cache_tag_header: Option<HeaderName>,
 }
 
 /// The ports that a redirect may name.
@@ -57,6 +62,19 @@ pub struct HttpsPort {
     pub listener: u16,
     /// The configured one.
     pub public: Option<u16>,
+}
+
+/// Why nothing was invalidated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotInvalidated {
+    #[error("NoSuchDistribution: no distribution has this id")]
+    NoSuchDistribution,
+    #[error("there are several distributions: name one")]
+    Which,
+    #[error("InvalidArgument: no paths")]
+    Nothing,
+    #[error("InvalidArgument: {path:?} {why}")]
+    Path { path: String, why: invalidation::Invalid },
 }
 
 /// A configuration that looked right cannot be built.
@@ -87,10 +105,12 @@ impl Edge {
         let mut builder =
             Builder { config, metrics: &metrics, marks: &marks, tls: client_tls()?, credentials };
         let mut sites = Hosts::new();
+        let mut distributions = Vec::new();
         let mut origins = Vec::new();
         for distribution in &config.distributions {
             let site = Arc::new(builder.site(distribution)?);
             origins.extend(site.origins.iter().cloned());
+            distributions.push(Arc::clone(&site));
             for alias in &distribution.aliases {
                 sites.insert(alias, Arc::clone(&site));
             }
@@ -111,6 +131,7 @@ impl Edge {
             https_listener: OnceLock::new(),
             draining: AtomicBool::new(false),
             origins,
+            distributions,
         }))
     }
 
@@ -126,6 +147,44 @@ impl Edge {
             listener: self.https_listener.get().copied().unwrap_or(443),
             public: self.public_https_port,
         }
+    }
+
+    /// Removes from the cache what `paths` name of a distribution; of the only one, if none is named. It holds for every
+    /// request that begins after this returns (behaviour §12.14). How many paths were named.
+    ///
+    /// # Errors
+    /// [`NotInvalidated`]; then nothing was removed.
+    pub fn invalidate(
+        &self,
+        distribution: Option<&str>,
+        paths: &[String],
+        now: Timestamp,
+    ) -> Result<usize, NotInvalidated> {
+        let site = match (distribution, &self.distributions[..]) {
+            (None, [only]) => only,
+            (None, _) => return Err(NotInvalidated::Which),
+            (Some(id), all) => {
+                all.iter().find(|site| *site.id == *id).ok_or(NotInvalidated::NoSuchDistribution)?
+            }
+        };
+        let mut patterns = Vec::with_capacity(paths.len());
+        for path in paths {
+            let pattern =
+                invalidation::parse(path).map_err(|why| NotInvalidated::Path { path: path.clone(), why })?;
+            // Its objects are under the path that the root means.
+            if let (invalidation::Pattern::Exact(exact), Some(root)) = (&pattern, &site.default_root)
+                && exact == "/"
+            {
+                patterns.push(invalidation::Pattern::Exact(root.clone()));
+            }
+            patterns.push(pattern);
+        }
+        if patterns.is_empty() {
+            return Err(NotInvalidated::Nothing);
+        }
+        self.store.invalidate(&site.id, &patterns, now);
+        self.metrics.invalidated();
+        Ok(paths.len())
     }
 
     /// From now on `/readyz` says 503.
@@ -204,6 +263,7 @@ impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
             error_responses: distribution.error_responses.clone(),
             metrics: self.metrics.distribution(&distribution.id),
             default_root: distribution.default_root_object.as_ref().map(|object| format!("/{object}")),
+            cache_tag_header: distribution.cache_tag_header.clone(),
         })
     }
 

@@ -8,8 +8,10 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Admin, Check};
+use crate::admin::{self, Admin, Check, Invalidation, Refused};
+use crate::clock;
 use crate::config::{self, Config};
+use crate::edge::NotInvalidated;
 use crate::edge::{BuildError, Edge};
 use crate::listen::certs::{self, Certificates};
 use crate::listen::{self, Serving, tls};
@@ -109,8 +111,25 @@ fn admin_of(edge: &Arc<Edge>, certificates: Arc<Certificates>) -> Admin {
         }
     }));
     let metrics = Arc::clone(&edge.metrics);
+    let (edge, invalidating) = (Arc::clone(edge), Arc::clone(edge));
+    Admin {
+        metrics,
+        readiness: Arc::new(move || edge.readiness(certificates_check(&certificates))),
+        invalidate: Arc::new(move |invalidation| invalidate(&invalidating, invalidation)),
+    }
+}
+
+/// It has taken effect when this returns; the memory is freed behind everybody's back.
+fn invalidate(edge: &Arc<Edge>, invalidation: &Invalidation) -> Result<usize, Refused> {
+    let Invalidation { distribution, paths } = invalidation;
+    let count = edge.invalidate(distribution.as_deref(), paths, clock::now()).map_err(|why| match why {
+        NotInvalidated::NoSuchDistribution => Refused::NoSuchDistribution(why.to_string()),
+        _ => Refused::Invalid(why.to_string()),
+    })?;
+    tracing::info!(distribution, ?paths, "invalidated");
     let edge = Arc::clone(edge);
-    Admin { metrics, readiness: Arc::new(move || edge.readiness(certificates_check(&certificates))) }
+    tokio::task::spawn_blocking(move || edge.store.sweep(clock::now()));
+    Ok(count)
 }
 
 fn certificates_check(certificates: &Certificates) -> Check {

@@ -1,35 +1,47 @@
-//! The answer to one admin request. Pure but for what readiness and metrics read.
+//! The answer to one admin request.
 
+use std::error::Error;
 use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body::Body;
 use http_body_util::Full;
 
-use super::Admin;
+use super::{Admin, invalidate};
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Answers `request`; its body does not matter. hyper leaves out the body of an answer to HEAD.
-pub(super) fn answer<B>(admin: &Admin, request: &Request<B>) -> Response<Full<Bytes>> {
-    if !is_local(request) {
+/// Answers `request`. hyper leaves out the body of an answer to HEAD.
+pub(super) async fn answer<B>(admin: &Admin, request: Request<B>) -> Response<Full<Bytes>>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    if !is_local(&request) {
         return error(StatusCode::FORBIDDEN, "the Host must be an IP address or localhost");
     }
     let known: fn(&Admin, &Request<B>) -> _ = match request.uri().path() {
         "/healthz" => |_, _| respond(StatusCode::OK, TEXT, "ok"),
         "/readyz" => |admin, _| readiness(admin),
         "/metrics" => metrics,
+        "/invalidate" => return invalidate::answer(admin, request).await,
         _ => {
-            return error(StatusCode::NOT_FOUND, "no such path; there are /healthz, /readyz and /metrics");
+            let there = "no such path; there are /healthz, /readyz, /metrics and /invalidate";
+            return error(StatusCode::NOT_FOUND, there);
         }
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut refusal = error(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
-        refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return refusal;
+        return method_not_allowed("only GET and HEAD", "GET, HEAD");
     }
-    known(admin, request)
+    known(admin, &request)
+}
+
+pub(super) fn method_not_allowed(message: &str, allowed: &'static str) -> Response<Full<Bytes>> {
+    let mut refusal = error(StatusCode::METHOD_NOT_ALLOWED, message);
+    refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    refusal
 }
 
 fn readiness(admin: &Admin) -> Response<Full<Bytes>> {
@@ -49,11 +61,15 @@ fn metrics<B>(admin: &Admin, request: &Request<B>) -> Response<Full<Bytes>> {
     answer
 }
 
-fn error(status: StatusCode, message: &'static str) -> Response<Full<Bytes>> {
+pub(super) fn error(status: StatusCode, message: &str) -> Response<Full<Bytes>> {
     respond(status, JSON, serde_json::json!({ "error": message }).to_string())
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+pub(super) fn respond(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();

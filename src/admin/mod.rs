@@ -1,6 +1,7 @@
-//! The admin listener: health, readiness, metrics. HTTP/1.1 on a loopback address, never a public one.
+//! The admin listener: health, readiness, metrics, invalidation. HTTP/1.1 on a loopback address, never a public one.
 
 mod answer;
+mod invalidate;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::observe::metrics::Metrics;
+pub use invalidate::{Invalidation, Refused};
 
 /// Connections served at a time; more wait to be accepted.
 const CONNECTIONS: usize = 64;
@@ -34,12 +36,13 @@ struct Timeouts {
     stop: Duration,
 }
 
-/// What the admin listener can tell.
+/// What the admin listener can tell and do.
 #[derive(Clone)]
 pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Asked on every `/readyz`; must be quick.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    pub invalidate: Arc<dyn Fn(&Invalidation) -> Result<usize, Refused> + Send + Sync>,
 }
 
 impl fmt::Debug for Admin {
@@ -105,8 +108,8 @@ async fn serve_connection(
     mut stop: watch::Receiver<bool>,
 ) {
     let service = service_fn(|request| {
-        let answer = answer::answer(&admin, &request);
-        async { Ok::<_, Infallible>(answer) }
+        let admin = admin.clone();
+        async move { Ok::<_, Infallible>(answer::answer(&admin, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

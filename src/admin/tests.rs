@@ -29,7 +29,12 @@ async fn start_with(timeouts: Timeouts) -> Running {
             Readiness { ready: ok, checks: vec![Check { name: "draining", ok, detail: "a \"why\"".into() }] }
         }
     };
-    let admin = Admin { metrics: Metrics::new(), readiness: Arc::new(readiness) };
+    let invalidate = |invalidation: &Invalidation| match invalidation.distribution.as_deref() {
+        None | Some("known") => Ok(invalidation.paths.len()),
+        Some(other) => Err(Refused::NoSuchDistribution(other.to_owned())),
+    };
+    let admin =
+        Admin { metrics: Metrics::new(), readiness: Arc::new(readiness), invalidate: Arc::new(invalidate) };
     Running { address, ready, stop, task: tokio::spawn(serve_within(timeouts, listener, admin, stopped)) }
 }
 
@@ -52,14 +57,47 @@ async fn ask(address: SocketAddr, line: &str, headers: &str) -> (String, String)
 const LOCAL: &str = "Host: localhost\r\n";
 
 #[tokio::test]
+async fn only_a_well_formed_invalidation_is_carried_out() {
+    const JSON: &str = "Content-Type: application/json\r\n";
+    let running = start().await;
+    let table = [
+        ("POST", JSON, r#"{"paths":["/a","/b*"]}"#, "200", r#"{"invalidated_paths":2}"#),
+        ("POST", JSON, r#"{"distribution":"known","paths":["/a"]}"#, "200", r#"{"invalidated_paths":1}"#),
+        ("POST", JSON, r#"{"distribution":"other","paths":["/a"]}"#, "404", r#"{"error":"other"}"#),
+        ("POST", JSON, r#"{"paths":["/a"],"path":"/b"}"#, "400", "unknown field `path`"),
+        ("POST", JSON, r#"{"paths":"/a"}"#, "400", "not an invalidation"),
+        ("POST", JSON, "", "400", "not an invalidation"),
+        // What a page on the web can have a browser send without asking first.
+        ("POST", "Content-Type: text/plain\r\n", r#"{"paths":["/a"]}"#, "415", "application/json"),
+        ("POST", "", r#"{"paths":["/a"]}"#, "415", "application/json"),
+        ("GET", "", "", "405", "only POST"),
+    ];
+    for (method, kind, body, status, expected) in table {
+        let length = body.len();
+        let headers = format!("{LOCAL}{kind}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+        let (head, answer) = ask(running.address, &format!("{method} /invalidate"), &headers).await;
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{method} {kind} {body}: {head}");
+        assert!(answer.contains(expected), "{method} {kind} {body}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn paths_and_methods_are_answered() {
     let running = start().await;
     for (line, status, body) in [
         ("GET /healthz", "200", "ok"),
         ("GET /healthz?x=1", "200", "ok"),
         ("HEAD /healthz", "200", ""),
-        ("GET /nowhere", "404", r#"{"error":"no such path; there are /healthz, /readyz and /metrics"}"#),
-        ("POST /nowhere", "404", r#"{"error":"no such path; there are /healthz, /readyz and /metrics"}"#),
+        (
+            "GET /nowhere",
+            "404",
+            r#"{"error":"no such path; there are /healthz, /readyz, /metrics and /invalidate"}"#,
+        ),
+        (
+            "POST /nowhere",
+            "404",
+            r#"{"error":"no such path; there are /healthz, /readyz, /metrics and /invalidate"}"#,
+        ),
         ("DELETE /metrics", "405", r#"{"error":"only GET and HEAD"}"#),
     ] {
         let (head, answered) = ask(running.address, line, LOCAL).await;

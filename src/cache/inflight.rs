@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::Key;
 use super::fill::{Filling, Reader};
+use super::invalidations::{Invalidations, Number};
 use super::object::{Head, Object};
 use super::slices::Open;
 use crate::clock::Timestamp;
@@ -21,12 +22,15 @@ use crate::policy::freshness::Lifetime;
 #[derive(Debug, Default)]
 pub struct Inflight {
     flights: Mutex<HashMap<Key, Arc<Flight>>>,
+    invalidations: Arc<Invalidations>,
 }
 
 /// A fetch, as those who wait for it see it.
 #[derive(Debug)]
 pub struct Flight {
     news: watch::Sender<News>,
+    /// The last invalidation before it began.
+    since: Number,
 }
 
 /// How far a fetch has come.
@@ -117,12 +121,21 @@ pub enum Joined {
 
 impl Inflight {
     #[must_use]
+    pub fn new(invalidations: Arc<Invalidations>) -> Self {
+        Self { flights: Mutex::default(), invalidations }
+    }
+
+    /// A fetch that began before an invalidation of its key is for those who wait for it already.
+    #[must_use]
     pub fn join(self: &Arc<Self>, key: &Key) -> Joined {
+        let since = self.invalidations.latest();
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = flights.get(key) {
+        if let Some(flight) = flights.get(key)
+            && !self.invalidations.hit_fetch(key, flight.since)
+        {
             return Joined::Follow(Arc::clone(flight));
         }
-        let flight = Arc::new(Flight { news: watch::Sender::new(News::Waiting) });
+        let flight = Arc::new(Flight { news: watch::Sender::new(News::Waiting), since });
         flights.insert(Key::clone(key), Arc::clone(&flight));
         let lead = Lead { inflight: Arc::clone(self), key: Key::clone(key), flight: Arc::clone(&flight) };
         Joined::Lead(lead, flight)
@@ -167,6 +180,12 @@ impl Lead {
         &self.key
     }
 
+    /// The last invalidation before this fetch began.
+    #[must_use]
+    pub fn since(&self) -> Number {
+        self.flight.since
+    }
+
     pub fn tell(&self, news: News) {
         self.flight.news.send_replace(news);
     }
@@ -174,8 +193,11 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        let removed = self.inflight.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
-        drop(removed);
+        let mut flights = self.inflight.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if flights.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+            flights.remove(&self.key);
+        }
+        drop(flights);
         self.flight.news.send_if_modified(|news| {
             let silent = matches!(news, News::Waiting);
             if silent {
@@ -194,6 +216,7 @@ mod tests {
 
     use super::super::fill;
     use super::*;
+    use crate::policy::invalidation;
 
     fn key(text: &str) -> Key {
         Key::from(text)
@@ -207,6 +230,20 @@ mod tests {
         assert!(matches!(inflight.join(&key("b")), Joined::Lead(..)));
         drop(lead);
         assert!(matches!(inflight.join(&key("a")), Joined::Lead(..)));
+    }
+
+    #[tokio::test]
+    async fn nobody_follows_a_fetch_that_began_before_an_invalidation() {
+        let invalidations = Arc::new(Invalidations::default());
+        let inflight = Arc::new(Inflight::new(Arc::clone(&invalidations)));
+        let Joined::Lead(old, _) = inflight.join(&key("d\n/a")) else { panic!("the first must lead") };
+        let Joined::Lead(_other, _) = inflight.join(&key("d\n/b")) else { panic!("the first must lead") };
+        invalidations.add("d", &[invalidation::parse("/a").unwrap()], Timestamp::default());
+        let Joined::Lead(new, _) = inflight.join(&key("d\n/a")) else { panic!("the old one is too old") };
+        assert_eq!((old.since(), new.since()), (0, 1));
+        assert!(matches!(inflight.join(&key("d\n/b")), Joined::Follow(_)));
+        drop(old);
+        assert!(matches!(inflight.join(&key("d\n/a")), Joined::Follow(_)), "the new one is still under way");
     }
 
     #[tokio::test(start_paused = true)]

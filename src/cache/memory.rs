@@ -6,6 +6,7 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::Key;
+use super::invalidations::{Invalidations, Number};
 use super::object::Object;
 use super::pieces::Pieces;
 use crate::clock::Timestamp;
@@ -30,6 +31,16 @@ pub enum Entry {
     Slice(Arc<Pieces>),
 }
 
+impl Entry {
+    /// Under which it can be invalidated (behaviour §12.14).
+    fn tags(&self) -> &[Box<str>] {
+        match self {
+            Self::Object(object) => &object.tags,
+            Self::Error { .. } | Self::NotStored { .. } | Self::Slice(_) => &[],
+        }
+    }
+}
+
 /// moka's weights are 32 bits; in units of 64 bytes they reach 256 GiB an entry.
 const UNIT: u64 = 64;
 /// Bytes from which on an object makes room for itself at once.
@@ -39,8 +50,16 @@ const OVERHEAD: u64 = 192;
 
 #[derive(Debug)]
 pub struct Memory {
-    entries: Cache<Key, Entry>,
+    entries: Cache<Key, Kept>,
     max_bytes: u64,
+    invalidations: Arc<Invalidations>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    entry: Entry,
+    /// No invalidation up to this one has hit it.
+    since: Number,
 }
 
 impl Memory {
@@ -49,26 +68,44 @@ impl Memory {
     pub fn new(max_bytes: u64, evicted: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
         let entries = Cache::builder()
             .max_capacity(max_bytes / UNIT)
-            .weigher(|key: &Key, entry: &Entry| weigh(key, entry))
+            .weigher(|key: &Key, kept: &Kept| weigh(key, &kept.entry))
             .eviction_listener(move |_, _, cause| evicted(label(cause)))
             .build();
-        Self { entries, max_bytes }
+        Self { entries, max_bytes, invalidations: Arc::default() }
+    }
+
+    #[must_use]
+    pub fn invalidations(&self) -> &Arc<Invalidations> {
+        &self.invalidations
     }
 
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Entry> {
-        self.entries.get(key)
+        let Kept { entry, since } = self.entries.get(key)?;
+        if self.invalidations.hit(key, entry.tags(), since) {
+            self.entries.invalidate(key);
+            return None;
+        }
+        Some(entry)
     }
 
+    /// Keeps what a fetch brought that began at `since`, unless it has been invalidated since then.
+    ///
     /// Whatever must leave for a large object leaves now: moka alone sees to it some 64 insertions later, and until
     /// then exceeds its limit. For small objects that is little, and they come by the thousand.
-    pub fn insert(&self, key: Key, entry: Entry) {
+    pub fn insert(&self, key: Key, entry: Entry, since: Number) {
         let large = match &entry {
             Entry::Object(object) => object.weight() > AT_ONCE,
             Entry::Slice(pieces) => pieces.weight() > AT_ONCE,
             Entry::Error { .. } | Entry::NotStored { .. } => false,
         };
-        self.entries.insert(key, entry);
+        // No invalidation comes between the question and the insertion.
+        let rules = self.invalidations.held();
+        if rules.hit(&key, entry.tags(), since) {
+            return;
+        }
+        self.entries.insert(key, Kept { entry, since: rules.latest() });
+        drop(rules);
         if large {
             self.entries.run_pending_tasks();
         }
@@ -76,6 +113,18 @@ impl Memory {
 
     pub fn remove(&self, key: &str) {
         self.entries.invalidate(key);
+    }
+
+    /// Lets go of everything that has been invalidated, and of the rules that nobody needs any more.
+    pub fn sweep(&self, now: Timestamp) {
+        let number = self.invalidations.latest();
+        for (key, Kept { entry, since }) in &self.entries {
+            if self.invalidations.held().hit(&key, entry.tags(), since) {
+                self.entries.invalidate(&*key);
+            }
+        }
+        self.invalidations.swept(number, now);
+        self.entries.run_pending_tasks();
     }
 
     #[must_use]
@@ -124,6 +173,7 @@ mod tests {
     use super::*;
     use crate::cache::object::Head;
     use crate::policy::freshness::Lifetime;
+    use crate::policy::invalidation::parse;
 
     fn object(size: usize) -> Entry {
         let head = Head::new(StatusCode::OK, &HeaderMap::new());
@@ -135,7 +185,7 @@ mod tests {
     fn memory_is_bounded_by_real_bytes() {
         let memory = Memory::new(1 << 20, |_| ());
         for i in 0..100 {
-            memory.insert(Key::from(format!("k{i}")), object(64 << 10));
+            memory.insert(Key::from(format!("k{i}")), object(64 << 10), 0);
         }
         let stats = memory.stats();
         assert!(stats.bytes <= 1 << 20, "{stats:?}");
@@ -153,10 +203,50 @@ mod tests {
         for i in 0..60 {
             let Entry::Object(object) = object(1 << 19) else { panic!("an object") };
             seen.push(Arc::downgrade(&object));
-            memory.insert(Key::from(format!("k{i}")), Entry::Object(object));
+            memory.insert(Key::from(format!("k{i}")), Entry::Object(object), 0);
         }
         let alive = seen.iter().filter(|object| object.strong_count() > 0).count();
         assert!(alive <= 3, "{alive} objects of 512 KiB in a cache of 1 MiB");
+    }
+
+    fn invalidate(memory: &Memory, path: &str) {
+        memory.invalidations().add("d", &[parse(path).unwrap()], Timestamp::default());
+    }
+
+    #[test]
+    fn what_is_invalidated_is_gone_at_once_and_its_memory_with_the_sweep() {
+        let memory = Memory::new(1 << 20, |_| ());
+        for name in ["a", "b", "c"] {
+            memory.insert(format!("d\n/{name}").into(), object(1000), 0);
+        }
+        invalidate(&memory, "/a");
+        assert!(memory.get("d\n/a").is_none());
+        assert!(memory.get("d\n/b").is_some());
+        invalidate(&memory, "/b*");
+        assert_eq!(memory.stats().entries, 2, "nobody has looked yet");
+        memory.sweep(Timestamp::default());
+        assert_eq!(memory.stats().entries, 1);
+        assert!(memory.get("d\n/b").is_none());
+        assert!(memory.get("d\n/c").is_some());
+    }
+
+    #[test]
+    fn what_was_asked_for_before_an_invalidation_is_not_kept_after_it() {
+        let memory = Memory::new(1 << 20, |_| ());
+        invalidate(&memory, "/x");
+        let began = memory.invalidations().latest();
+        invalidate(&memory, "/a");
+        for sweep in [false, true] {
+            if sweep {
+                memory.sweep(Timestamp::default());
+            }
+            memory.insert("d\n/a".into(), object(1000), began);
+            assert!(memory.get("d\n/a").is_none(), "swept: {sweep}");
+            memory.insert("d\n/b".into(), object(1000), began);
+            assert!(memory.get("d\n/b").is_some(), "swept: {sweep}");
+        }
+        memory.insert("d\n/a".into(), object(1000), began + 1);
+        assert!(memory.get("d\n/a").is_some(), "it was asked for afterwards");
     }
 
     #[test]

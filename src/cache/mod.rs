@@ -3,16 +3,20 @@
 pub mod budget;
 pub mod fill;
 pub mod inflight;
+pub mod invalidations;
 pub mod memory;
 pub mod object;
 pub mod pieces;
 pub mod slices;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The parts of a request that tell one object from another, as made by [`crate::policy::key`].
 pub type Key = Arc<str>;
 
+use crate::clock::Timestamp;
+use crate::policy::invalidation::Pattern;
 use budget::Budget;
 use inflight::Inflight;
 use memory::Memory;
@@ -31,6 +35,7 @@ pub struct Store {
     pub max_object: u64,
     /// Bytes of a slice of a larger one.
     pub slice_size: u64,
+    sweeping: AtomicBool,
 }
 
 impl Store {
@@ -44,11 +49,27 @@ impl Store {
         let budget = Budget::new((config.memory / 4).max(config.max_object));
         Self {
             slices: Arc::new(Slices::new(Arc::clone(&memory), Arc::clone(&budget))),
+            inflight: Arc::new(Inflight::new(Arc::clone(memory.invalidations()))),
+            sweeping: AtomicBool::new(false),
             memory,
-            inflight: Arc::new(Inflight::default()),
             budget,
             max_object: config.max_object,
             slice_size: config.slice_size,
+        }
+    }
+
+    /// Removes what `patterns` name of a distribution. It takes effect for every request that begins after this returns,
+    /// and costs what it names; [`Store::sweep`] frees the memory later.
+    pub fn invalidate(&self, distribution: &str, patterns: &[Pattern], now: Timestamp) {
+        self.memory.invalidations().add(distribution, patterns, now);
+    }
+
+    /// Lets go of everything that has been invalidated. Takes as long as all that is kept is large: for a thread of its
+    /// own. One at a time; a second one returns at once.
+    pub fn sweep(&self, now: Timestamp) {
+        while !self.memory.invalidations().is_swept() && !self.sweeping.swap(true, Ordering::AcqRel) {
+            self.memory.sweep(now);
+            self.sweeping.store(false, Ordering::Release);
         }
     }
 }

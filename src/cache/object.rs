@@ -109,6 +109,8 @@ pub struct Object {
     pub stored_at: Timestamp,
     /// The origin failed when asked about it: until then it is served as it is (behaviour §5.3).
     pub served_stale_until: Option<Timestamp>,
+    /// Lower-case; under each it can be invalidated (behaviour §12.14).
+    pub tags: Arc<[Box<str>]>,
     content: Content,
 }
 
@@ -148,14 +150,21 @@ impl Layout {
 impl Object {
     #[must_use]
     pub fn new(head: Head, lifetime: Lifetime, stored_at: Timestamp, body: Box<[Bytes]>) -> Self {
-        let content = Content::Whole(Arc::new(Pieces::new(body)));
-        Self { head, lifetime, stored_at, served_stale_until: None, content }
+        Self::of(head, lifetime, stored_at, Content::Whole(Arc::new(Pieces::new(body))))
     }
 
     #[must_use]
     pub fn sliced(head: Head, lifetime: Lifetime, stored_at: Timestamp, layout: Layout) -> Self {
-        let content = Content::Sliced(layout);
-        Self { head, lifetime, stored_at, served_stale_until: None, content }
+        Self::of(head, lifetime, stored_at, Content::Sliced(layout))
+    }
+
+    fn of(head: Head, lifetime: Lifetime, stored_at: Timestamp, content: Content) -> Self {
+        Self { head, lifetime, stored_at, served_stale_until: None, tags: Arc::default(), content }
+    }
+
+    #[must_use]
+    pub fn tagged(self, tags: Box<[Box<str>]>) -> Self {
+        Self { tags: tags.into(), ..self }
     }
 
     /// After a 304: the same body, fresh again (behaviour §5.4).
@@ -166,6 +175,7 @@ impl Object {
             lifetime,
             stored_at: at,
             served_stale_until: None,
+            tags: Arc::clone(&self.tags),
             content: self.content.clone(),
         }
     }
@@ -217,7 +227,8 @@ impl Object {
             Content::Whole(pieces) => pieces.weight(),
             Content::Sliced(layout) => layout.etag.len() as u64,
         };
-        content + self.head.weight() + size_of::<Self>() as u64
+        let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<Box<str>>()).sum();
+        content + self.head.weight() + (tags + size_of::<Self>()) as u64
     }
 }
 

@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 use super::Key;
 use super::budget::{Budget, Share};
 use super::fill::{self, Filling, Writer};
+use super::invalidations::Number;
 use super::memory::{Entry, Memory};
 use super::object::Layout;
 use super::pieces::{Cursor, Pieces};
@@ -192,7 +193,8 @@ impl Version {
         drop(arriving);
         let (give, back) = oneshot::channel();
         let back = open.is_some().then_some(back);
-        let bringing = Bringing { version: self.clone(), first, last, writer, seat };
+        let since = self.memory().invalidations().latest();
+        let bringing = Bringing { version: self.clone(), first, last, writer, seat, since };
         tokio::spawn(bringing.run(open.map(|open| (open, give))));
         Some(Found { slice: Slice::Arriving(filling), asked: true, back })
     }
@@ -245,17 +247,19 @@ struct Bringing {
     last: u64,
     writer: Writer,
     seat: Option<Seat>,
+    /// The last invalidation before it began.
+    since: Number,
 }
 
 impl Bringing {
     async fn run(mut self, open: Option<(Open, oneshot::Sender<Open>)>) {
         let outcome = self.fill(open).await;
-        let Self { version, mut writer, seat, .. } = self;
+        let Self { version, mut writer, seat, since, .. } = self;
         match outcome {
             Ok(()) => {
                 if let Some(seat) = &seat {
                     let slice = Entry::Slice(Arc::new(Pieces::new(writer.pieces())));
-                    version.memory().insert(Key::clone(&seat.key), slice);
+                    version.memory().insert(Key::clone(&seat.key), slice, since);
                 }
                 writer.complete();
             }

@@ -3,6 +3,7 @@
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod invalidate;
 mod run;
 mod source;
 mod version;
@@ -40,8 +41,8 @@ enum Verb {
     Doctor(NotBuilt),
     /// Not built yet: print the least-privilege documents for a configuration
     Policy(NotBuilt),
-    /// Not built yet: remove objects from the cache
-    Invalidate(NotBuilt),
+    /// Remove objects from a running edge's cache
+    Invalidate(invalidate::Invalidate),
     /// Not built yet: say what a URL would get, and why
     Explain(NotBuilt),
     /// Not built yet: compare this edge with another endpoint
@@ -70,7 +71,7 @@ pub fn main() -> ExitCode {
         Verb::Version(version) => version.execute(),
         Verb::Doctor(_) => not_built("doctor"),
         Verb::Policy(_) => not_built("policy"),
-        Verb::Invalidate(_) => not_built("invalidate"),
+        Verb::Invalidate(invalidate) => invalidate.execute(),
         Verb::Explain(_) => not_built("explain"),
         Verb::Compare(_) => not_built("compare"),
         Verb::Sign(_) => not_built("sign"),

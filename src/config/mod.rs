@@ -134,6 +134,8 @@ pub struct Distribution {
     pub behaviors: Vec<Arc<Behavior>>,
     /// By status, for those that were given one (behaviour §8.1, §8.3). Others: 10 s, and no page.
     pub error_responses: BTreeMap<u16, ErrorResponse>,
+    /// The field of the origin's answers that names an object's cache tags (behaviour §12.14).
+    pub cache_tag_header: Option<HeaderName>,
 }
 
 /// What becomes of an error of one status.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::{
     ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
 };
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 
 use super::{Answer, Route, deliver, pass, sliced};
@@ -30,6 +30,7 @@ use crate::policy::admission::{self, Admission, NotStored};
 use crate::policy::collapse;
 use crate::policy::errors;
 use crate::policy::freshness::{self, Lifetime};
+use crate::policy::invalidation;
 use crate::policy::lookup::{self, Lookup};
 use crate::semantics::conditional;
 use crate::semantics::range::{self, Spec};
@@ -193,10 +194,11 @@ impl Fetch {
             // It still answers those who wait, as a whole answer would.
             Admission::No(_) => freshness::lifetime(&self.route.behavior.cache_policy, &fields, at),
         };
-        let object = Arc::new(object.confirmed(&response.headers, lifetime, at));
+        let object = object.confirmed(&response.headers, lifetime, at).tagged(self.tags(&fields));
+        let object = Arc::new(object);
         match admission {
             Admission::Store(_) | Admission::Slices(..) => {
-                self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::clone(&object)));
+                self.insert(&lead, Entry::Object(Arc::clone(&object)));
             }
             Admission::No(why) => self.remember(&lead, why),
         }
@@ -266,8 +268,9 @@ impl Fetch {
     /// The head of a large object; its answer stands at byte `at`.
     fn slice(&self, lead: &Lead, response: OriginResponse, lifetime: Lifetime, layout: Layout, at: u64) {
         let head = Head::new(StatusCode::OK, &response.headers);
-        let object = Arc::new(Object::sliced(head, lifetime, response.received_at, layout));
-        self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::clone(&object)));
+        let tags = self.tags(&response.headers);
+        let object = Arc::new(Object::sliced(head, lifetime, response.received_at, layout).tagged(tags));
+        self.insert(lead, Entry::Object(Arc::clone(&object)));
         let open = Open::new(at, response.body.boxed_unsync());
         lead.tell(News::Sliced(object, Takeable::new(Some(open))));
     }
@@ -302,8 +305,10 @@ impl Fetch {
         }
         let Some((lead, _share)) = &inflow.kept else { return inflow.writer.complete() };
         // First where the next viewer looks, then the end for those who read along, then out of the flights.
-        let object = Object::new(inflow.head, inflow.lifetime, inflow.at, inflow.writer.pieces());
-        self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::new(object)));
+        let tags = self.tags(&inflow.head.to_map());
+        let object =
+            Object::new(inflow.head, inflow.lifetime, inflow.at, inflow.writer.pieces()).tagged(tags);
+        self.insert(lead, Entry::Object(Arc::new(object)));
         inflow.writer.complete();
     }
 
@@ -317,7 +322,7 @@ impl Fetch {
             && lookup::may_stand_in(&object, self.max_ttl(), now)
         {
             let object = Arc::new(object.stale_until(now.after(errors::min_ttl(configured))));
-            self.edge.store.memory.insert(Key::clone(lead.key()), Entry::Object(Arc::clone(&object)));
+            self.insert(lead, Entry::Object(Arc::clone(&object)));
             self.edge.metrics.stale_served("error");
             return lead.tell(News::Ready(object, Whence::Stale));
         }
@@ -326,7 +331,7 @@ impl Fetch {
         match ttl.filter(|_| error.came_from_origin()) {
             Some(ttl) => {
                 let entry = Entry::Error { error: error.clone(), until: now.after(ttl) };
-                self.edge.store.memory.insert(Key::clone(lead.key()), entry);
+                self.insert(lead, entry);
             }
             // What was refused must not come back when the origin fails later.
             None if !error.allows_stale() => self.edge.store.memory.remove(lead.key()),
@@ -338,7 +343,16 @@ impl Fetch {
     /// Nobody is to wait for this key's next fetches.
     fn remember(&self, lead: &Lead, why: NotStored) {
         let until = clock::now().after(admission::REMEMBERED);
-        self.edge.store.memory.insert(Key::clone(lead.key()), Entry::NotStored { why, until });
+        self.insert(lead, Entry::NotStored { why, until });
+    }
+
+    fn insert(&self, lead: &Lead, entry: Entry) {
+        self.edge.store.memory.insert(Key::clone(lead.key()), entry, lead.since());
+    }
+
+    fn tags(&self, headers: &HeaderMap) -> Box<[Box<str>]> {
+        let field = self.route.site.cache_tag_header.as_ref();
+        field.map(|field| invalidation::tags(headers, field)).unwrap_or_default()
     }
 
     fn max_ttl(&self) -> Duration {

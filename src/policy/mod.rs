@@ -7,6 +7,7 @@ pub mod errors;
 pub mod failover;
 pub mod forward;
 pub mod freshness;
+pub mod invalidation;
 pub mod key;
 pub mod lookup;
 pub mod query;

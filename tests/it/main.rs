@@ -10,6 +10,7 @@ mod credentials;
 mod error_pages;
 mod failover;
 mod faults;
+mod invalidation;
 mod layers;
 mod operations;
 mod protocols;

@@ -116,7 +116,7 @@ impl Edge {
         let layout = Layout { length: self.length, slice: SLICE, etag: format!("\"{number}\"").into() };
         let head = Head::new(StatusCode::OK, &HeaderMap::new());
         let object = Object::sliced(head, Lifetime::default(), Timestamp::default(), layout.clone());
-        self.slices.memory.insert("a".into(), Entry::Object(Arc::new(object)));
+        self.slices.memory.insert("a".into(), Entry::Object(Arc::new(object)), 0);
         let source = Arc::new(At { world: Arc::clone(&self.world), version: number, length: self.length });
         Version { slices: Arc::clone(&self.slices), key: "a".into(), layout, source }
     }

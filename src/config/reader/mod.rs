@@ -150,6 +150,7 @@ fn distribution(table: &mut Table<'_>) -> raw::Distribution {
         }),
         custom_error_responses: table.tables("custom_error_response", custom_error_response),
         origin_groups: table.tables("origin_group", origin_group),
+        cache_tag_header: table.field("cache_tag_header"),
         ..raw::Distribution::default()
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use super::super::raw::{self, At, Field, List, Raw, Typed};
 use super::super::{Distribution, Environment, Origin};
 use super::behavior::{self, Named, Scope};
@@ -60,8 +62,16 @@ fn distribution(
         default_root_object: root_object(report, &raw.default_root_object),
         behaviors,
         error_responses: error_response::error_responses(report, &raw.custom_error_responses),
+        cache_tag_header: cache_tag_header(report, &raw.cache_tag_header),
         origins,
     }
+}
+
+/// behaviour §12.14
+fn cache_tag_header(report: &mut Report, field: &Field<String>) -> Option<HeaderName> {
+    let is_name = |text: &str| HeaderName::from_bytes(text.as_bytes()).is_ok();
+    let name = report.text(field, is_name, "a header's name, such as x-amz-meta-cache-tag")?;
+    HeaderName::from_bytes(name.as_bytes()).ok()
 }
 
 /// It is part of cache keys, metrics and the admin API's paths.
