@@ -1,8 +1,9 @@
 //! The one response body type, whatever the bytes come from.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -28,6 +29,8 @@ pub enum Body {
     Arriving(Reader),
     /// Straight from the origin.
     Origin(OriginBody),
+    /// One after the other.
+    Chain(VecDeque<Body>),
 }
 
 impl Body {
@@ -65,6 +68,13 @@ impl HttpBody for Body {
             Self::Sliced(reader) => Pin::new(&mut **reader).poll_frame(cx),
             Self::Arriving(reader) => Pin::new(reader).poll_frame(cx),
             Self::Origin(body) => Pin::new(body).poll_frame(cx),
+            Self::Chain(bodies) => loop {
+                let Some(first) = bodies.front_mut() else { return Poll::Ready(None) };
+                match ready!(Pin::new(first).poll_frame(cx)) {
+                    Some(frame) => return Poll::Ready(Some(frame)),
+                    None => drop(bodies.pop_front()),
+                }
+            },
         }
     }
 
@@ -76,6 +86,7 @@ impl HttpBody for Body {
             Self::Sliced(reader) => reader.is_end_stream(),
             Self::Arriving(reader) => reader.is_end_stream(),
             Self::Origin(body) => body.is_end_stream(),
+            Self::Chain(bodies) => bodies.iter().all(HttpBody::is_end_stream),
         }
     }
 
@@ -87,6 +98,11 @@ impl HttpBody for Body {
             Self::Sliced(reader) => reader.size_hint(),
             Self::Arriving(reader) => reader.size_hint(),
             Self::Origin(body) => body.size_hint(),
+            Self::Chain(bodies) => bodies
+                .iter()
+                .map(|body| body.size_hint().exact())
+                .sum::<Option<u64>>()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

@@ -42,8 +42,11 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Asked on every `/readyz`; must be quick.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
-    pub invalidate: Arc<dyn Fn(&Invalidation) -> Result<usize, Refused> + Send + Sync>,
+    pub invalidate: Arc<Invalidate>,
 }
+
+/// How many paths were named.
+pub type Invalidate = dyn Fn(&Invalidation) -> Result<usize, Refused> + Send + Sync;
 
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
 
-use super::Answer;
+use super::{Answer, multipart};
 use crate::body::Body;
 use crate::cache::inflight::Arriving;
 use crate::cache::object::{Head, Object};
@@ -31,6 +31,11 @@ pub(super) fn stored(
 ) -> Result<Answer, Refusal> {
     let part = match examine(view, &object.head, Some(object.len()))? {
         Wanted::NotModified => return Ok(not_modified(&object.head, object.age(now), result)),
+        Wanted::Several(parts) => {
+            let mut response = multipart::respond(object, pieces, &parts);
+            set_age(&mut response, object.age(now), result);
+            return Ok(Answer { response, result });
+        }
         Wanted::Whole => None,
         Wanted::Part { first, last } => Some((first, last)),
     };
@@ -65,7 +70,7 @@ pub(super) fn arriving(
     let length = arriving.body.length();
     let part = match examine(view, &arriving.head, length)? {
         Wanted::NotModified => return Ok(Some(not_modified(&arriving.head, age, result))),
-        Wanted::Whole => None,
+        Wanted::Whole | Wanted::Several(_) => None,
         Wanted::Part { first, .. } if first > arriving.body.arrived() + WAIT_AHEAD => return Ok(None),
         Wanted::Part { first, last } => Some((first, last)),
     };
@@ -83,7 +88,12 @@ pub(super) fn arriving(
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     Whole,
-    Part { first: u64, last: u64 },
+    Part {
+        first: u64,
+        last: u64,
+    },
+    /// Several, of what is at hand; otherwise the whole will do (RFC 9110 §14.2).
+    Several(Vec<(u64, u64)>),
     NotModified,
 }
 
@@ -95,12 +105,14 @@ pub(super) fn examine(view: &View<'_>, head: &Head, length: Option<u64>) -> Resu
         Verdict::PreconditionFailed => return Err(Refusal::PreconditionFailed),
         Verdict::Proceed => {}
     }
-    let asked = view.headers.get(RANGE).and_then(range::parse).filter(|_| view.method == Method::GET);
-    match (asked, length) {
-        (Some(spec), Some(length)) if conditional::range_applies(view.headers, validators) => {
-            part(spec, length)
-        }
-        _ => Ok(Wanted::Whole),
+    let asked = view.headers.get(RANGE).filter(|_| view.method == Method::GET);
+    let (Some(asked), Some(length)) = (asked, length) else { return Ok(Wanted::Whole) };
+    if !conditional::range_applies(view.headers, validators) {
+        return Ok(Wanted::Whole);
+    }
+    match range::parse(asked) {
+        Some(spec) => part(spec, length),
+        None => Ok(range::parse_several(asked, length).map_or(Wanted::Whole, Wanted::Several)),
     }
 }
 
@@ -178,7 +190,8 @@ mod tests {
             ("HEAD", &[("range", "bytes=0-3")], Ok(Wanted::Whole)),
             ("GET", &[("range", "bytes=-4")], part(6, 9)),
             ("GET", &[("range", "bytes=10-")], Err(416)),
-            ("GET", &[("range", "bytes=0-1,3-4")], Ok(Wanted::Whole)),
+            ("GET", &[("range", "bytes=0-1,3-4")], Ok(Wanted::Several(vec![(0, 1), (3, 4)]))),
+            ("GET", &[("range", "bytes=3-4,0-1")], Ok(Wanted::Whole)),
             ("GET", &[("if-none-match", "\"1\""), ("range", "bytes=0-3")], Ok(Wanted::NotModified)),
             ("GET", &[("if-match", "\"2\""), ("range", "bytes=10-")], Err(412)),
             ("GET", &[("if-range", "\"1\""), ("range", "bytes=0-3")], part(0, 3)),

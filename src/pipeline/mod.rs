@@ -9,6 +9,7 @@ mod error_page;
 mod failover;
 mod fill;
 mod finish;
+mod multipart;
 mod page;
 mod pass;
 mod redirect;

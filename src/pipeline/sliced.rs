@@ -35,7 +35,7 @@ pub(super) async fn serve(
     let age = object.age(clock::now());
     let part = match deliver::examine(view, &object.head, Some(layout.length))? {
         Wanted::NotModified => return Ok(deliver::not_modified(&object.head, age, result)),
-        Wanted::Whole => None,
+        Wanted::Whole | Wanted::Several(_) => None,
         Wanted::Part { first, last } => Some((first, last)),
     };
     if view.method == Method::HEAD {

@@ -1,4 +1,5 @@
-//! One byte range (RFC 9110 §14), as S3 understands it: several are answered with the whole (s3 §2.5).
+//! Byte ranges (RFC 9110 §14): one, as S3 understands it, or several in order, which only a cache can answer with less
+//! than the whole (s3 §2.5, behaviour §6).
 
 use http::HeaderValue;
 
@@ -29,9 +30,10 @@ pub enum Selection {
 #[must_use]
 pub fn parse(value: &HeaderValue) -> Option<Spec> {
     let (unit, range) = value.to_str().ok()?.split_once('=')?;
-    if !unit.eq_ignore_ascii_case("bytes") {
-        return None;
-    }
+    if unit.eq_ignore_ascii_case("bytes") { parse_spec(range) } else { None }
+}
+
+fn parse_spec(range: &str) -> Option<Spec> {
     match range.split_once('-')? {
         ("", length) => Some(Spec::Suffix(clamped(length)?)),
         (first, "") => Some(Spec::From(clamped(first)?)),
@@ -40,6 +42,30 @@ pub fn parse(value: &HeaderValue) -> Option<Spec> {
             (first <= last).then_some(Spec::FromTo(first, last))
         }
     }
+}
+
+/// Ranges that are answered together; who asks for more gets the whole (RFC 9110 §14.2).
+const MOST: usize = 16;
+
+/// Reads a `Range` that asks for several valid ranges of a body of `length` bytes, ascending and apart from each other
+/// (behaviour §6). Those that lie outside are left out. First and last byte of each, both included. `None`: one range,
+/// or no such; ignore the field, or see [`parse`].
+#[must_use]
+pub fn parse_several(value: &HeaderValue, length: u64) -> Option<Vec<(u64, u64)>> {
+    let (unit, ranges) = value.to_str().ok()?.split_once('=')?;
+    let specs: Vec<&str> = ranges.split(',').map(|spec| spec.trim_matches([' ', '\t'])).collect();
+    if !unit.eq_ignore_ascii_case("bytes") || !(2..=MOST).contains(&specs.len()) {
+        return None;
+    }
+    let mut parts: Vec<(u64, u64)> = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let Selection::Part { first, last } = parse_spec(spec)?.select(length) else { continue };
+        if parts.last().is_some_and(|(_, previous)| first <= *previous) {
+            return None;
+        }
+        parts.push((first, last));
+    }
+    (!parts.is_empty()).then_some(parts)
 }
 
 impl Spec {

@@ -32,7 +32,8 @@ async fn one_range_of_a_stored_object_is_cut_from_it() {
         ("bytes=10-", 416, "bytes */10", ""),
         ("bytes=100-200", 416, "bytes */10", ""),
         ("bytes=-0", 416, "bytes */10", ""),
-        ("bytes=0-1,3-4", 200, "", "0123456789"),
+        ("bytes=3-4,0-1", 200, "", "0123456789"),
+        ("bytes=0-4,4-6", 200, "", "0123456789"),
         ("bytes=4-2", 200, "", "0123456789"),
         ("bytes=-", 200, "", "0123456789"),
         ("bytes=-1-", 200, "", "0123456789"),
@@ -51,6 +52,26 @@ async fn one_range_of_a_stored_object_is_cut_from_it() {
             assert_eq!((seen.header("etag"), seen.header("accept-ranges")), (&*etag, "bytes"), "{range}");
         }
     }
+    assert_eq!(bucket.fetches("a"), 1);
+}
+
+#[tokio::test]
+async fn several_ranges_of_a_stored_object_come_as_parts() {
+    let (bucket, stage, etag) = ten_bytes_in_memory().await;
+    let seen = ask(stage.https(), Method::GET, "/a", &[("range", "bytes=0-1,3-4,-1,50-60")]).await;
+    assert_eq!((seen.status, seen.header("x-cache")), (206, "Hit from edgeseal"));
+    assert_eq!((seen.header("etag"), seen.header("content-range")), (&*etag, ""));
+    assert_eq!(seen.header("content-length"), seen.body.len().to_string());
+    let boundary = seen.header("content-type").strip_prefix("multipart/byteranges; boundary=").unwrap();
+    let part = |range: &str, body: &str| {
+        format!(
+            "--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes {range}/10\r\n\r\n{body}\r\n"
+        )
+    };
+    let expected = [part("0-1", "01"), part("3-4", "34"), part("9-9", "9"), format!("--{boundary}--\r\n")];
+    assert_eq!(seen.text(), expected.concat()); // RFC 9110 §14.6
+    let other = [("range", "bytes=0-1,3-4"), ("if-range", OTHER)];
+    assert_eq!(ask(stage.https(), Method::GET, "/a", &other).await.status, 200);
     assert_eq!(bucket.fetches("a"), 1);
 }
 

@@ -141,3 +141,32 @@ proptest! {
         let _ = (parse(&value), parse_content_range(&value));
     }
 }
+
+#[test]
+fn reads_several_ranges_in_order_and_apart() {
+    // behaviour §6
+    type Parts = &'static [(u64, u64)];
+    let table: &[(&str, Option<Parts>)] = &[
+        ("bytes=100-200,300-400", Some(&[(100, 200), (300, 400)])),
+        ("bytes=0-0, 2-2,\t-10", Some(&[(0, 0), (2, 2), (990, 999)])),
+        ("bytes=0-9,990-", Some(&[(0, 9), (990, 999)])),
+        ("bytes=0-9,5000-", Some(&[(0, 9)])), // RFC 9110 §15.5.17: one of them is enough
+        ("bytes=5000-,6000-", None),
+        ("bytes=300-400,100-200", None),
+        ("bytes=100-200,150-250", None),
+        ("bytes=100-200,200-250", None),
+        ("bytes=0-9,x", None),
+        ("bytes=0-9,", None),
+        ("bytes=0-9,9-1", None),
+        ("lines=0-1,3-4", None),
+        ("bytes=0-9", None), // one
+        (
+            "bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14,16-16,18-18,20-20,22-22,24-24,26-26,28-28,30-30,32-32",
+            None,
+        ),
+    ];
+    for (value, expected) in table {
+        let found = parse_several(&HeaderValue::from_static(value), 1000);
+        assert_eq!(found.as_deref(), *expected, "{value}");
+    }
+}
