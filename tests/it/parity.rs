@@ -32,7 +32,8 @@ struct Row<'a> {
 
 fn rows() -> Vec<Row<'static>> {
     let cells = |line: &'static str| -> Option<Vec<&'static str>> {
-        let cells: Vec<_> = line.strip_prefix("| §")?.strip_suffix(" |")?.split(" | ").map(str::trim).collect();
+        let cells: Vec<_> =
+            line.strip_prefix("| §")?.strip_suffix(" |")?.split(" | ").map(str::trim).collect();
         (cells.len() == 4).then_some(cells)
     };
     DOCUMENT
