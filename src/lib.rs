@@ -9,6 +9,7 @@
 //! | [`route`] | host → distribution, path → behaviour | nobody |
 //! | [`policy`] | one question a file: key, admission, freshness, lookup, errors | semantics, config, cache's types |
 //! | [`cache`] | whole objects in memory, arriving ones in flight | policy's types |
+//! | [`encoder`] | gzip and Brotli, piece by piece | semantics |
 //! | [`origin`] | ask, sign, send, understand | semantics, config |
 //! | [`pipeline`] | the path of a request on one screen | all of the above |
 //! | [`edge`] | everything built, nothing listening | all of the above |
@@ -29,6 +30,7 @@ pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod edge;
+pub mod encoder;
 pub mod error;
 pub mod listen;
 pub mod observe;

@@ -1,6 +1,7 @@
 //! HTTP's vocabulary. Pure, and knows no other module of ours.
 
 pub mod cache_control;
+pub mod coding;
 pub mod conditional;
 pub mod date;
 pub mod hop;

@@ -13,6 +13,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("policy", &["pipeline", "edge", "listen", "observe", "admin"]),
     ("cache", &["pipeline", "edge", "listen", "observe", "admin", "route"]),
     ("origin", &["cache", "policy", "route", "pipeline", "edge", "listen", "admin"]),
+    (
+        "encoder",
+        &["config", "cache", "policy", "route", "origin", "pipeline", "edge", "listen", "observe", "admin"],
+    ),
     ("observe", &["cache", "policy", "route", "origin", "pipeline", "edge", "listen", "admin"]),
     ("pipeline", &["listen", "admin", "server", "cli"]),
     ("admin", &["cache", "policy", "route", "origin", "pipeline", "edge", "listen"]),
