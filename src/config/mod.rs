@@ -172,6 +172,20 @@ pub struct Behavior {
     pub origin_request_policy: Option<Arc<OriginRequestPolicy>>,
     /// `None`: an origin alone, not a group.
     pub failover: Option<Failover>,
+    pub encoding: Encoding,
+}
+
+/// What becomes of the viewer's `Accept-Encoding` (behaviour §4.3, §7).
+///
+/// The codings are those of the cache policy where answers depend on them: where the edge compresses, or the origin
+/// negotiates. S3 does not, and in front of it a key that is split by `Accept-Encoding` would only keep the same object
+/// several times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Encoding {
+    pub gzip: bool,
+    pub brotli: bool,
+    /// The edge compresses what the origin sends uncompressed.
+    pub compress: bool,
 }
 
 /// Who is asked when [`Behavior::origin`] fails, and what counts as failing (behaviour §8.8).
@@ -206,8 +220,7 @@ pub struct CachePolicy {
     pub cookies: Selection,
     /// In the key in the order of the request, and to the origin.
     pub query_strings: Selection,
-    /// Compressed answers may be asked for and stored (behaviour §4.3, §7). Nothing is compressed yet, and S3 does not
-    /// negotiate, so `Accept-Encoding` is not part of the key yet either.
+    /// Compressed answers may be asked for and stored (behaviour §4.3, §7). See [`Encoding`] for what comes of it.
     pub enable_accept_encoding_gzip: bool,
     pub enable_accept_encoding_brotli: bool,
 }

@@ -116,6 +116,7 @@ mod tests {
 
     fn behavior(min: u64, default: u64, max: u64, cache_options: bool) -> Behavior {
         Behavior {
+            encoding: crate::config::Encoding::default(),
             path_pattern: "*".into(),
             origin: 0,
             viewer_protocol_policy: ViewerProtocolPolicy::AllowAll,

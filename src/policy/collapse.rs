@@ -29,6 +29,7 @@ mod tests {
             (Selection::None, Some(some()), false),
         ] {
             let behavior = Behavior {
+                encoding: crate::config::Encoding::default(),
                 path_pattern: "*".into(),
                 origin: 0,
                 viewer_protocol_policy: ViewerProtocolPolicy::AllowAll,

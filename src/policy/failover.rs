@@ -48,6 +48,7 @@ mod tests {
 
     fn behavior(status_codes: &[u16], cache_options: bool) -> Behavior {
         Behavior {
+            encoding: crate::config::Encoding::default(),
             path_pattern: "*".into(),
             origin: 0,
             viewer_protocol_policy: ViewerProtocolPolicy::AllowAll,

@@ -191,6 +191,7 @@ fn behavior(table: &mut Table<'_>) -> raw::Behavior {
         cache_policy: table.field("cache_policy"),
         response_headers_policy: table.field("response_headers_policy"),
         origin_request_policy: table.field("origin_request_policy"),
+        compress: table.field("compress"),
         ..raw::Behavior::default()
     }
 }

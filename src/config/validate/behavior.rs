@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::HOST;
 
 use super::super::raw::{self, At, Field, List, Typed};
-use super::super::{Behavior, CachePolicy, Failover, Origin, ViewerProtocolPolicy, policies};
+use super::super::{Behavior, CachePolicy, Encoding, Failover, Origin, ViewerProtocolPolicy, policies};
 use super::cache_policy::Policies;
 use super::origin_group::Group;
 use super::origin_request_policy::{RequestPolicies, warn_of_what_s3_is_not_told};
@@ -82,6 +82,7 @@ fn behavior(
     let assumes_role = scope.origins.get(origin).is_some_and(|origin| origin.role.is_some());
     let request_policy = origin_request_policy.as_deref();
     warn_of_what_s3_is_not_told(report, raw, &cache_policy, request_policy, assumes_role);
+    let encoding = encoding(report, raw, &cache_policy);
     Behavior {
         path_pattern,
         origin,
@@ -96,7 +97,29 @@ fn behavior(
         response_headers_policy: scope.named.response_headers.find(report, &raw.response_headers_policy),
         failover,
         origin_request_policy,
+        encoding,
     }
+}
+
+/// behaviour §4.3, §7.1. Every origin is S3, which does not negotiate.
+fn encoding(report: &mut Report, raw: &raw::Behavior, policy: &CachePolicy) -> Encoding {
+    let Some(typed) = raw.compress.given().filter(|typed| typed.value) else { return Encoding::default() };
+    let (gzip, brotli) = (policy.enable_accept_encoding_gzip, policy.enable_accept_encoding_brotli);
+    if !cfg!(feature = "compress") {
+        let fix = "build it with the cargo feature \"compress\"; until then everything is sent as the origin sends it";
+        report.warn(&typed.at, "this binary was built without compression", fix);
+        return Encoding::default();
+    }
+    if policy.caching_disabled() {
+        let fix = "use a policy that caches; objects are compressed before they are stored";
+        report.warn(&typed.at, "nothing is compressed: the cache policy keeps nothing", fix);
+        return Encoding::default();
+    }
+    if !gzip && !brotli {
+        let fix = "use a policy with enable_accept_encoding_gzip or enable_accept_encoding_brotli";
+        report.warn(&typed.at, "nothing is compressed: the cache policy enables no coding", fix);
+    }
+    Encoding { gzip, brotli, compress: gzip || brotli }
 }
 
 /// Every origin is S3, and S3 would take the viewer's Host for a bucket's name (behaviour §4.1). A managed policy

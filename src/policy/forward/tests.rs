@@ -51,6 +51,7 @@ fn how_two_policies_combine() {
 
 fn behavior(keyed: &[&'static str], headers: Selection, made: &[ViewerHeader]) -> Behavior {
     Behavior {
+        encoding: crate::config::Encoding::default(),
         path_pattern: "*".into(),
         origin: 0,
         viewer_protocol_policy: ViewerProtocolPolicy::AllowAll,

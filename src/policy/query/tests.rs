@@ -16,6 +16,7 @@ fn all_except(names: &[&str]) -> Selection {
 
 fn behavior(cache: Selection, request: Option<Selection>, max_ttl: u64) -> Behavior {
     Behavior {
+        encoding: crate::config::Encoding::default(),
         path_pattern: "*".into(),
         origin: 0,
         viewer_protocol_policy: ViewerProtocolPolicy::AllowAll,
