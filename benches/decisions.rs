@@ -14,11 +14,12 @@ use edgeseal::cache::Key;
 use edgeseal::cache::memory::{Entry, Memory};
 use edgeseal::cache::object::{Head, Object};
 use edgeseal::clock::Timestamp;
-use edgeseal::config::{CachePolicy, PayloadHash, policies};
+use edgeseal::config::{CachePolicy, Encoding, PayloadHash, policies};
 use edgeseal::observe::access_log::json_line;
 use edgeseal::observe::metrics::Metrics;
 use edgeseal::observe::record::{DetailedResult, Record, ResultType, TlsFacts};
 use edgeseal::origin::sigv4::{self, Scope};
+use edgeseal::policy::encoding::{self, Normalized};
 use edgeseal::policy::{freshness, key, lookup};
 use edgeseal::route::{Behaviors, Pattern};
 use edgeseal::semantics::conditional::{self, Validators};
@@ -77,9 +78,13 @@ fn keying(c: &mut Criterion) {
         headers: ["accept-language", "origin"].map(HeaderName::from_static).into(),
         ..CachePolicy::clone(&policy)
     };
+    let encoding = Encoding { gzip: true, brotli: true, compress: true };
+    c.bench_function("encoding::normalized, of a browser", |b| {
+        b.iter(|| encoding::normalized(encoding, view.version, black_box(view.headers)));
+    });
     for (name, policy) in [("no headers", &*policy), ("two headers", &by_header)] {
         c.bench_function(&format!("policy::key, {name}"), |b| {
-            b.iter(|| key::key("E2EXAMPLE", &view, black_box(RAW_PATH), policy));
+            b.iter(|| key::key("E2EXAMPLE", &view, black_box(RAW_PATH), policy, Normalized::Untouched));
         });
     }
 }

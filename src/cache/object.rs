@@ -8,7 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::pieces::Pieces;
 use crate::clock::Timestamp;
+use crate::policy::compression;
 use crate::policy::freshness::Lifetime;
+use crate::semantics::coding::Coding;
 use crate::semantics::conditional::Validators;
 use crate::semantics::date;
 
@@ -18,6 +20,20 @@ pub struct Head {
     pub status: StatusCode,
     headers: Box<[(HeaderName, HeaderValue)]>,
     last_modified: Option<Timestamp>,
+    made: Made,
+}
+
+/// What the edge has made of the origin's response.
+#[derive(Debug, Clone)]
+enum Made {
+    Nothing,
+    /// Others would get it compressed.
+    Varying,
+    /// The body is compressed, and `etag` is what the origin calls its own.
+    Compressed {
+        coding: Coding,
+        etag: Option<HeaderValue>,
+    },
 }
 
 impl Head {
@@ -39,7 +55,24 @@ impl Head {
             })
             .collect();
         let last_modified = find(&headers, &LAST_MODIFIED).and_then(date::parse);
-        Self { status, headers, last_modified }
+        Self { status, headers, last_modified, made: Made::Nothing }
+    }
+
+    /// Of a response that others would get compressed.
+    #[must_use]
+    pub fn varying(status: StatusCode, headers: &HeaderMap) -> Self {
+        let mut headers = headers.clone();
+        compression::add_vary(&mut headers);
+        Self { made: Made::Varying, ..Self::new(status, &headers) }
+    }
+
+    /// Of a response that the edge compresses (behaviour §7.1, §7.3). `headers` are the origin's.
+    #[must_use]
+    pub fn compressed(status: StatusCode, headers: &HeaderMap, coding: Coding) -> Self {
+        let mut headers = headers.clone();
+        let etag = compression::rewrite(&mut headers, coding)
+            .and_then(|etag| HeaderValue::from_bytes(etag.as_bytes()).ok());
+        Self { made: Made::Compressed { coding, etag }, ..Self::new(status, &headers) }
     }
 
     /// The same head with the fields of a 304 in place of its own (RFC 9111 §3.2), except those that describe the
@@ -47,13 +80,35 @@ impl Head {
     #[must_use]
     pub fn updated(&self, fields: &HeaderMap) -> Self {
         let mut headers = self.to_map();
+        if let Made::Compressed { etag: Some(etag), .. } = &self.made {
+            headers.insert(ETAG, etag.clone());
+        }
         for name in fields.keys().filter(|name| !describes_body(name)) {
             headers.remove(name);
             for value in fields.get_all(name) {
                 headers.append(name, value.clone());
             }
         }
-        Self::new(self.status, &headers)
+        match &self.made {
+            Made::Nothing => Self::new(self.status, &headers),
+            Made::Varying => Self::varying(self.status, &headers),
+            Made::Compressed { coding, .. } => Self::compressed(self.status, &headers, *coding),
+        }
+    }
+
+    /// The edge has compressed the body.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        matches!(self.made, Made::Compressed { .. })
+    }
+
+    /// By which the origin knows this version; viewers may know it by another (behaviour §7.3).
+    #[must_use]
+    pub fn origin_etag(&self) -> Option<&HeaderValue> {
+        match &self.made {
+            Made::Compressed { etag, .. } => etag.as_ref(),
+            Made::Nothing | Made::Varying => self.get(&ETAG),
+        }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
@@ -85,7 +140,8 @@ impl Head {
     /// Bytes in memory.
     fn weight(&self) -> u64 {
         let text: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        (text + size_of_val(&*self.headers)) as u64
+        let hidden = if self.is_compressed() { self.origin_etag().map_or(0, HeaderValue::len) } else { 0 };
+        (text + hidden + size_of_val(&*self.headers)) as u64
     }
 }
 
@@ -251,6 +307,40 @@ mod tests {
         assert_eq!(get("content-length"), Some("5"));
         assert_eq!(get("cache-control"), Some("max-age=5"));
         assert_eq!(get("etag"), Some("\"1\""));
+    }
+
+    /// behaviour §7.3
+    #[test]
+    fn a_compressed_head_stays_one_when_it_is_confirmed() {
+        let own = map(&[("etag", "\"1\""), ("content-type", "text/css")]);
+        let head = Head::compressed(StatusCode::OK, &own, Coding::Brotli);
+        let table: [(&[(&'static str, &'static str)], _, _); 4] = [
+            (&[], Some("\"1\""), Some("W/\"1\"")),
+            (&[("etag", "\"2\"")], Some("\"2\""), Some("W/\"2\"")),
+            (&[("etag", "bare"), ("vary", "Origin")], Some("bare"), None),
+            (&[("content-encoding", "identity"), ("vary", "Origin")], Some("\"1\""), Some("W/\"1\"")),
+        ];
+        for (fields, known, told) in table {
+            let updated = head.updated(&map(fields));
+            assert!(updated.is_compressed());
+            assert_eq!(updated.origin_etag().map(|etag| etag.to_str().unwrap()), known, "{fields:?}");
+            assert_eq!(updated.get(&ETAG).map(|etag| etag.to_str().unwrap()), told, "{fields:?}");
+            let headers = updated.to_map();
+            assert_eq!(headers["content-encoding"], "br", "{fields:?}");
+            let vary: Vec<_> = headers.get_all("vary").iter().collect();
+            assert!(vary.iter().any(|value| *value == "Accept-Encoding"), "{fields:?} {vary:?}");
+        }
+        let updated = head.updated(&map(&[("etag", "bare")])).updated(&HeaderMap::new());
+        assert_eq!(updated.origin_etag().unwrap(), "bare");
+    }
+
+    #[test]
+    fn a_head_that_varies_stays_one_when_it_is_confirmed() {
+        let head = Head::varying(StatusCode::OK, &map(&[("etag", "\"1\"")]));
+        let updated = head.updated(&map(&[("vary", "Origin")])).to_map();
+        let vary: Vec<_> = updated.get_all("vary").iter().collect();
+        assert_eq!(vary, ["Origin", "Accept-Encoding"]);
+        assert_eq!(updated["etag"], "\"1\"");
     }
 
     #[test]

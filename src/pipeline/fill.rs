@@ -10,6 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 
+use super::intake::{Intake, Treatment};
 use super::{Answer, Route, deliver, pass, sliced};
 use crate::cache::Key;
 use crate::cache::budget::Share;
@@ -22,7 +23,6 @@ use crate::clock::{self, Timestamp};
 use crate::edge::Edge;
 use crate::error::Refusal;
 use crate::observe::record::ResultType;
-use crate::origin::body::OriginBody;
 use crate::origin::error::OriginError;
 use crate::origin::response::Framing;
 use crate::origin::{Ask, OriginResponse};
@@ -207,16 +207,21 @@ impl Fetch {
 
     /// A whole answer: kept, or for one viewer only.
     async fn admit(self, lead: Lead, response: OriginResponse) {
-        let answer = admission::Answer {
+        let mut answer = admission::Answer {
             status: response.status,
             headers: &response.headers,
             length: response.length(),
             framed: response.framing != Framing::Close,
         };
         let store = &self.edge.store;
+        let treatment = Treatment::of(&answer, &self.route, &store.budget);
+        if let Treatment::Compress(_) = treatment {
+            answer.length = None; // nobody knows what it will be
+        }
+        let length = answer.length;
         let admission =
             admission::response(answer, &self.route.behavior, store.max_object, response.received_at);
-        let share = store.budget.reserve(response.length().unwrap_or(0));
+        let share = store.budget.reserve(length.unwrap_or(0));
         let lifetime = match admission {
             Admission::Store(lifetime) => lifetime,
             Admission::Slices(lifetime, etag) => {
@@ -228,16 +233,16 @@ impl Fetch {
                 return release(&lead, why, response);
             }
         };
-        let (length, at, timing) = (response.length(), response.received_at, response.timing);
-        let head = Head::new(response.status, &response.headers);
-        let (mut writer, body) = fill::begin(length);
-        lead.tell(News::Arriving(Arc::new(Arriving::new(head.clone(), lifetime, at, timing, body))));
+        let (at, timing) = (response.received_at, response.timing);
+        let (head, body) = treatment.apply(response);
+        let (mut writer, filling) = fill::begin(length);
+        lead.tell(News::Arriving(Arc::new(Arriving::new(head.clone(), lifetime, at, timing, filling))));
         // Without room those who wait still share this fetch; who comes later begins another.
         let kept = share.map(|share| (lead, share));
         if kept.is_none() {
             writer.become_window();
         }
-        self.keep(Inflow { kept, writer, length, head, lifetime, at }, response.body).await;
+        self.keep(Inflow { kept, writer, length, head, lifetime, at }, body).await;
     }
 
     /// A part of a large object; nobody else can use it if it is not kept.
@@ -280,7 +285,7 @@ impl Fetch {
     }
 
     /// Reads the body to its end and keeps it, if it is whole and no larger than may be kept.
-    async fn keep(&self, mut inflow: Inflow, mut body: OriginBody) {
+    async fn keep(&self, mut inflow: Inflow, mut body: Intake) {
         loop {
             match body.next().await {
                 Some(Ok(bytes)) => inflow.writer.push(bytes),
@@ -380,8 +385,12 @@ struct Inflow {
 fn question(ask: &Ask, previous: Option<&Object>) -> Ask {
     let mut ask = ask.clone();
     if let Some(object) = previous {
-        for (validator, condition) in [(ETAG, IF_NONE_MATCH), (LAST_MODIFIED, IF_MODIFIED_SINCE)] {
-            if let Some(value) = object.head.get(&validator) {
+        let validators = [
+            (object.head.origin_etag(), IF_NONE_MATCH),
+            (object.head.get(&LAST_MODIFIED), IF_MODIFIED_SINCE),
+        ];
+        for (validator, condition) in validators {
+            if let Some(value) = validator {
                 ask.headers.insert(condition, value.clone());
             }
         }
@@ -392,7 +401,7 @@ fn question(ask: &Ask, previous: Option<&Object>) -> Ask {
 /// A 304 that names a version names that of `object` (RFC 9111 §4.3.4).
 fn is_of(response: &OriginResponse, object: &Object) -> bool {
     match response.headers.get(ETAG) {
-        Some(tag) => object.head.get(&ETAG).is_some_and(|own| conditional::is_same_weakly(own, tag)),
+        Some(tag) => object.head.origin_etag().is_some_and(|own| conditional::is_same_weakly(own, tag)),
         None => true,
     }
 }

@@ -9,6 +9,7 @@ mod error_page;
 mod failover;
 mod fill;
 mod finish;
+mod intake;
 mod multipart;
 mod page;
 mod pass;
@@ -33,6 +34,7 @@ use crate::error::Refusal;
 use crate::observe::record::ResultType;
 use crate::origin::Origin;
 use crate::origin::request::{self, Ask};
+use crate::policy::encoding::{self, Normalized};
 use crate::policy::forward::{self, Unforwardable};
 use crate::policy::lookup::{self, Lookup};
 use crate::policy::{admission, key, query};
@@ -105,18 +107,20 @@ async fn obtain(
 ) -> Result<Answer, Refusal> {
     let origin = &site.origins[behavior.origin];
     request::check(path, &origin.config().origin_path)?;
+    let accepted = encoding::normalized(behavior.encoding, view.version, view.headers);
     let route = || -> Result<Route, Refusal> {
         Ok(Route {
             site: Arc::clone(site),
             behavior: Arc::clone(behavior),
             origin: Arc::clone(origin),
             ask: ask(behavior, viewer, view, path.to_owned())?,
+            accepted,
         })
     };
     if admission::request(behavior, view.method).is_err() {
         return Box::pin(pass::pass(&route()?, view)).await;
     }
-    let key = key::key(&site.id, view, raw_path, &behavior.cache_policy);
+    let key = key::key(&site.id, view, raw_path, &behavior.cache_policy, accepted);
     let now = clock::now();
     // Whatever goes to the origin is boxed: a hit's future is moved as it is, and should be small.
     match lookup::decide(edge.store.memory.get(&key), behavior.cache_policy.max_ttl, now) {
@@ -148,6 +152,8 @@ struct Route {
     origin: Arc<Origin>,
     /// For the whole object, with what the cache policy forwards.
     ask: Ask,
+    /// What the viewer takes, and all who share its key.
+    accepted: Normalized,
 }
 
 /// May this behaviour be asked over this scheme (behaviour §2.1)?

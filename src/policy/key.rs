@@ -4,9 +4,10 @@
 //! HEAD, which share theirs (behaviour §4.1). Always from the viewer's untouched request: two distributions in front
 //! of one bucket never share an object. Neither scheme nor Host is part of it, unless the policy says so.
 
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, Method};
 
+use super::encoding::Normalized;
 use super::{cookies, query, viewer_header};
 use crate::config::CachePolicy;
 use crate::semantics::view::View;
@@ -26,9 +27,15 @@ pub fn preflight(policy: &CachePolicy) -> impl Iterator<Item = &HeaderName> {
 /// Ends each part. No path and no header value can hold it, so no two requests run into one key.
 const SEPARATOR: char = '\n';
 
-/// The key of a request.
+/// The key of a request. `accepted`: what is left of its `Accept-Encoding`.
 #[must_use]
-pub fn key(distribution: &str, view: &View<'_>, raw_path: &str, policy: &CachePolicy) -> String {
+pub fn key(
+    distribution: &str,
+    view: &View<'_>,
+    raw_path: &str,
+    policy: &CachePolicy,
+    accepted: Normalized,
+) -> String {
     let headers = view.headers;
     let mut key = String::with_capacity(distribution.len() + raw_path.len() + 2 + 32 * policy.headers.len());
     key.push_str(distribution);
@@ -45,6 +52,9 @@ pub fn key(distribution: &str, view: &View<'_>, raw_path: &str, policy: &CachePo
         } else {
             push(&mut key, name, headers);
         }
+    }
+    if let Some(codings) = accepted.in_key() {
+        push_value(&mut key, ACCEPT_ENCODING.as_str(), codings.as_bytes());
     }
     for &header in &policy.viewer_headers {
         let value = viewer_header::of_request(header, view).unwrap_or_default();
@@ -140,7 +150,7 @@ mod tests {
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let view = view::parse(&parts, true).unwrap();
-        key(distribution, &view, view.raw_path, policy)
+        key(distribution, &view, view.raw_path, policy, Normalized::Untouched)
     }
 
     fn get(target: &str, policy: &CachePolicy, fields: Fields<'_>) -> String {
@@ -221,6 +231,20 @@ mod tests {
         assert_ne!(key, of(b"Bearer two", b"session=secret"));
         assert_ne!(key, of(b"Bearer one", b"session=other"));
         assert!(!key.contains("one") && !key.contains("secret"), "{key}");
+    }
+
+    /// behaviour §4.3
+    #[test]
+    fn the_codings_that_a_viewer_takes() {
+        let (parts, ()) = Request::builder().uri("/a").header("host", "h").body(()).unwrap().into_parts();
+        let view = view::parse(&parts, true).unwrap();
+        let of = |accepted| key("d", &view, "/a", &policy(&[]), accepted);
+        assert_eq!(of(Normalized::Both), "d\n/a\naccept-encoding:br,gzip");
+        assert_distinct(
+            &[Normalized::Absent, Normalized::Gzip, Normalized::Brotli, Normalized::Both].map(of),
+        );
+        assert_eq!(of(Normalized::Identity), of(Normalized::Absent));
+        assert_eq!(of(Normalized::Untouched), "d\n/a");
     }
 
     #[test]

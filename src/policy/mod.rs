@@ -2,7 +2,9 @@
 
 pub mod admission;
 pub mod collapse;
+pub mod compression;
 pub mod cookies;
+pub mod encoding;
 pub mod errors;
 pub mod failover;
 pub mod forward;

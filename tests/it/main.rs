@@ -6,6 +6,8 @@
 mod caching;
 mod collapse;
 mod command_line;
+#[cfg(feature = "compress")]
+mod compression;
 mod credentials;
 mod error_pages;
 mod failover;

@@ -21,7 +21,8 @@ fn reads_each_directive() {
     let table: &[(&[&str], CacheControl)] = &[
         (&[], none()),
         (&[""], none()),
-        (&["public, immutable, no-transform, x=1"], none()),
+        (&["public, immutable, x=1"], none()),
+        (&["no-transform"], CacheControl { no_transform: true, ..none() }),
         (&["no-store"], CacheControl { no_store: true, ..none() }),
         (&["no-cache"], CacheControl { no_cache: true, ..none() }),
         (&["private"], CacheControl { private: true, ..none() }),

@@ -43,6 +43,22 @@ pub async fn begin(edge: SocketAddr, target: &str, fields: &[(&str, &str)]) -> R
     sender.send_request(request(Method::GET, target, fields)).await.unwrap()
 }
 
+/// A GET over HTTP/2 on a connection of its own, read to its end.
+#[cfg(feature = "compress")]
+pub async fn ask_h2(edge: SocketAddr, target: &str, fields: &[(&str, &str)]) -> Seen {
+    let stream = connect(edge, HOST, &[b"h2"]).await;
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = Request::builder().uri(format!("https://{HOST}{target}"));
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    demo::read(sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap())
+        .await
+        .unwrap()
+}
+
 /// Requests on one HTTP/2 connection, at the same time.
 pub async fn over_h2(edge: SocketAddr, targets: &[&str]) -> Vec<Seen> {
     let stream = connect(edge, HOST, &[b"h2"]).await;
