@@ -1,6 +1,7 @@
 //! One fetch per key. The leading request starts a task of its own; all who want the key, the leader among them, wait
 //! for that task's news. So a viewer that leaves ends nothing, and a slow one holds nobody back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use crate::policy::errors;
 use crate::policy::freshness::{self, Lifetime};
 use crate::policy::invalidation;
 use crate::policy::lookup::{self, Lookup};
+use crate::semantics::cache_control;
 use crate::semantics::conditional;
 use crate::semantics::range::{self, Spec};
 use crate::semantics::view::View;
@@ -194,7 +196,7 @@ impl Fetch {
             // It still answers those who wait, as a whole answer would.
             Admission::No(_) => freshness::lifetime(&self.route.behavior.cache_policy, &fields, at),
         };
-        let object = object.confirmed(&response.headers, lifetime, at).tagged(self.tags(&fields));
+        let object = object.confirmed(&kept(&response.headers), lifetime, at).tagged(self.tags(&fields));
         let object = Arc::new(object);
         match admission {
             Admission::Store(_) | Admission::Slices(..) => {
@@ -230,14 +232,15 @@ impl Fetch {
         };
         let (length, at, timing) = (response.length(), response.received_at, response.timing);
         let head = Head::new(response.status, &response.headers);
+        let kept_head = Head::new(response.status, &kept(&response.headers));
         let (mut writer, body) = fill::begin(length);
-        lead.tell(News::Arriving(Arc::new(Arriving::new(head.clone(), lifetime, at, timing, body))));
+        lead.tell(News::Arriving(Arc::new(Arriving::new(head, lifetime, at, timing, body))));
         // Without room those who wait still share this fetch; who comes later begins another.
         let kept = share.map(|share| (lead, share));
         if kept.is_none() {
             writer.become_window();
         }
-        self.keep(Inflow { kept, writer, length, head, lifetime, at }, response.body).await;
+        self.keep(Inflow { kept, writer, length, head: kept_head, lifetime, at }, response.body).await;
     }
 
     /// A part of a large object; nobody else can use it if it is not kept.
@@ -327,7 +330,14 @@ impl Fetch {
             return lead.tell(News::Ready(object, Whence::Stale));
         }
         let fields = error.fields().cloned().unwrap_or_default();
-        let ttl = errors::ttl(status, &fields, &self.route.behavior.cache_policy, configured, now);
+        let ttl = errors::ttl(
+            status,
+            &fields,
+            &self.route.behavior.cache_policy,
+            configured,
+            self.route.behavior.asks,
+            now,
+        );
         match ttl.filter(|_| error.came_from_origin()) {
             Some(ttl) => {
                 let entry = Entry::Error { error: error.clone(), until: now.after(ttl) };
@@ -362,6 +372,19 @@ impl Fetch {
 
 fn release(lead: &Lead, why: NotStored, response: OriginResponse) {
     lead.tell(News::Released(why, Takeable::new(Some(response))));
+}
+
+/// Without the fields that are for one viewer only (behaviour §5.6).
+fn kept(headers: &HeaderMap) -> Cow<'_, HeaderMap> {
+    let withheld = cache_control::withheld(headers);
+    if withheld.is_empty() {
+        return Cow::Borrowed(headers);
+    }
+    let mut kept = headers.clone();
+    for name in withheld {
+        kept.remove(name);
+    }
+    Cow::Owned(kept)
 }
 
 /// A body on its way into the cache.

@@ -1,6 +1,7 @@
 //! Tables of texts and the one finding that each must have.
 
 mod behavior;
+mod custom_origin;
 mod distribution;
 mod endpoint;
 mod error_response;
