@@ -143,10 +143,9 @@ impl Sources {
 
     async fn add(&mut self, origin: &Arc<config::Origin>, s3: &S3Origin) -> Result<(), Failure> {
         let base = credentials::sdk_config(&s3.region).await;
-        let provider =
-            credentials::provider_for(s3, &origin.origin_path, &base).await.map_err(|error| {
-                Failure::Credentials { origin: Arc::clone(&origin.id), reason: error.to_string() }
-            })?;
+        let provider = credentials::provider_for(s3, &origin.origin_path, &base).await.map_err(|error| {
+            Failure::Credentials { origin: Arc::clone(&origin.id), reason: error.to_string() }
+        })?;
         let source = CredentialSource::start(Arc::clone(&origin.id), provider);
         match s3.role {
             Some(_) => self.roles.push((Arc::clone(origin), source)),

@@ -33,7 +33,8 @@ impl OriginBody {
         read_timeout: Duration,
         metrics: OriginMetrics,
     ) -> Self {
-        let mut body = Self { incoming, lease: Some(lease), read_timeout, deadline: None, end: None, metrics };
+        let mut body =
+            Self { incoming, lease: Some(lease), read_timeout, deadline: None, end: None, metrics };
         if body.incoming.is_end_stream() {
             body.finish();
         }

@@ -225,13 +225,15 @@ mod tests {
     fn the_viewers_host_takes_the_place_of_the_origins() {
         let origin = origin("", &[]);
         let host = Some(HeaderValue::from_static("www.example.com"));
-        let head = head(&ask(Told { path: "/".into(), host, ..Told::default() }), &origin, &endpoint(&origin, true));
+        let head =
+            head(&ask(Told { path: "/".into(), host, ..Told::default() }), &origin, &endpoint(&origin, true));
         assert_eq!(head.unwrap().headers[HOST], "www.example.com");
     }
 
     #[test]
     fn match_viewer_follows_the_viewer() {
-        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+        let tls =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
         let tls = tls.with_safe_default_protocol_versions().unwrap();
         let tls = Arc::new(tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
         for (protocol, secure, expected) in [

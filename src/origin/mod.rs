@@ -22,8 +22,9 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use aws_credential_types::Credentials;
 use bytes::BytesMut;
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use rustls::ClientConfig;
 
@@ -246,7 +247,11 @@ impl Origin {
             None => return Ok(Attempt::Again),
         };
         // Signed when it is sent: a token may have been renewed while this waited (s3 §1.7).
-        let (head, signer) = self.head(ask, &place)?;
+        let (mut head, signer) = self.head(ask, &place)?;
+        if ask.is_write() && ask.method != Method::DELETE && matches!(body, Outgoing::Nothing) {
+            // Their bodies are expected, and this one is empty (RFC 9110 §8.6).
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let body = std::mem::replace(body, Outgoing::Nothing);
         let progress = body.progress();
         let has_body = progress.is_some();
@@ -304,7 +309,8 @@ impl Origin {
             if let Ok(answer) = tokio::time::timeout(patience, answer.as_mut()).await {
                 return Some(answer);
             }
-            patience = self.config.read_timeout.checked_sub(progress?.idle()).filter(|left| !left.is_zero())?;
+            patience =
+                self.config.read_timeout.checked_sub(progress?.idle()).filter(|left| !left.is_zero())?;
         }
     }
 

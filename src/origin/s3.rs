@@ -146,13 +146,7 @@ impl S3 {
 
     /// Goes on to where the bucket is said to be; it is remembered once it has answered there. `false`: there is
     /// nothing new in it.
-    fn correct_region(
-        &self,
-        config: &S3Origin,
-        journey: &mut Journey,
-        region: &str,
-        lasting: bool,
-    ) -> bool {
+    fn correct_region(&self, config: &S3Origin, journey: &mut Journey, region: &str, lasting: bool) -> bool {
         if region == &*journey.place.region {
             return false;
         }

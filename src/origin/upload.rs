@@ -1,8 +1,8 @@
 //! A viewer's body on its way to an origin: streamed, counted, and asked about how it gets on.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -60,8 +60,11 @@ impl Outgoing {
 impl Upload {
     #[must_use]
     pub fn new(incoming: Incoming) -> Self {
-        let progress =
-            Progress { began: Instant::now(), last: AtomicU64::new(0), outcome: [const { AtomicBool::new(false) }; 2] };
+        let progress = Progress {
+            began: Instant::now(),
+            last: AtomicU64::new(0),
+            outcome: [const { AtomicBool::new(false) }; 2],
+        };
         Self { incoming, taken: 0, progress: Arc::new(progress) }
     }
 

@@ -43,7 +43,8 @@ pub(super) async fn send(
 
 /// behaviour §2.4. S3 takes no body without a length.
 fn limits(route: &Route, view: &View<'_>, upload: Option<&Upload>) -> Result<(), Refusal> {
-    let announced = view.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        view.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_BODY) {
         return Err(Refusal::BodyTooLarge);
     }

@@ -23,12 +23,13 @@ pub fn forwarded(headers: &HeaderMap, cache: &Selection, request: &Selection) ->
         return None;
     }
     let chosen = chosen(headers, |name| forward::takes(cache, request, name));
-    let mut value = HeaderValue::from_bytes(&chosen.join(&b"; "[..])).ok().filter(|value| !value.is_empty())?;
+    let mut value =
+        HeaderValue::from_bytes(&chosen.join(&b"; "[..])).ok().filter(|value| !value.is_empty())?;
     value.set_sensitive(true);
     Some(value)
 }
 
-fn chosen<'h>(headers: &'h HeaderMap, takes: impl Fn(&str) -> bool) -> Vec<&'h [u8]> {
+fn chosen(headers: &HeaderMap, takes: impl Fn(&str) -> bool) -> Vec<&[u8]> {
     // HTTP/2 may divide the header into several (RFC 9113 §8.2.3).
     let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
     let parts = lines.flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
@@ -119,7 +120,11 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.append(COOKIE, HeaderValue::from_static("c=3; b=2; a=1; $x=1"));
             let found = forwarded(&headers, &cache, &request);
-            assert_eq!(found.as_ref().map(|value| value.to_str().unwrap()), expected, "{cache:?} {request:?}");
+            assert_eq!(
+                found.as_ref().map(|value| value.to_str().unwrap()),
+                expected,
+                "{cache:?} {request:?}"
+            );
         }
     }
 }

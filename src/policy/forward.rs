@@ -99,8 +99,8 @@ fn add_requested(told: &mut HeaderMap, behavior: &Behavior, view: &View<'_>) {
     hop::strip(&mut fields);
     for name in fields.keys() {
         let is_keyed = behavior.cache_policy.headers.contains(name) || told.contains_key(name);
-        let may_go = s3::takes_header(name.as_str())
-            || (is_write(view.method) && WRITTEN_IF_TAKEN.contains(name));
+        let may_go =
+            s3::takes_header(name.as_str()) || (is_write(view.method) && WRITTEN_IF_TAKEN.contains(name));
         if is_keyed || !may_go || !policy.headers.takes(name.as_str()) {
             continue;
         }

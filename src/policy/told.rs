@@ -91,7 +91,9 @@ fn goes(
     let selected = || selects(behavior, request, name);
     match name.as_str() {
         // Told in another way, or by the edge itself.
-        "host" | "cookie" | "via" | "x-forwarded-for" | "cdn-loop" | "x-amz-cf-id" | "content-length" => false,
+        "host" | "cookie" | "via" | "x-forwarded-for" | "cdn-loop" | "x-amz-cf-id" | "content-length" => {
+            false
+        }
         "range" | "request-range" | "expect" | "x-forwarded-proto" | "x-real-ip" => false,
         "accept-encoding" if normalized(behavior) => false,
         "authorization" => {
@@ -99,9 +101,13 @@ fn goes(
                 || forward::keeps_authorization(behavior, method)
                 || request.is_some_and(|policy| policy.headers.takes(AUTHORIZATION.as_str()))
         }
-        "content-type" | "content-md5" => selected() || forward::is_write(method) || *method == Method::OPTIONS,
+        "content-type" | "content-md5" => {
+            selected() || forward::is_write(method) || *method == Method::OPTIONS
+        }
         "origin" | "access-control-request-method" | "access-control-request-headers" => {
-            selected() || (*method == Method::OPTIONS && key::preflight(&behavior.cache_policy).any(|own| own == name))
+            selected()
+                || (*method == Method::OPTIONS
+                    && key::preflight(&behavior.cache_policy).any(|own| own == name))
         }
         other => {
             let reserved = ["if-", "proxy-", "x-edge-", "cloudfront-"];

@@ -13,6 +13,7 @@ mod faults;
 mod invalidation;
 mod layers;
 mod operations;
+mod origins;
 mod protocols;
 mod ranges;
 mod refusals;

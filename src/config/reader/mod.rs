@@ -186,7 +186,6 @@ fn origin(table: &mut Table<'_>) -> raw::Origin {
             value: table.field("value"),
         }),
         custom_origin: table.table("custom_origin", custom_origin),
-        ..raw::Origin::default()
     }
 }
 

@@ -75,7 +75,8 @@ fn protocol_of_website(
         return policy;
     }
     let field = &custom.value.origin_protocol_policy;
-    let at = field.given().map_or_else(|| custom.at.child("origin_protocol_policy"), |typed| typed.at.clone());
+    let at =
+        field.given().map_or_else(|| custom.at.child("origin_protocol_policy"), |typed| typed.at.clone());
     let message = "S3 website endpoints speak plain HTTP only, and are asked so";
     report.warn(&at, message, "write \"http-only\"");
     OriginProtocolPolicy::HttpOnly
@@ -112,7 +113,8 @@ fn refuse_keys_of_buckets(report: &mut Report, raw: &raw::Origin) {
         field.given().map(|typed| &typed.at)
     }
     if let Some(typed) = raw.signing_behavior.given().filter(|typed| typed.value != "never") {
-        let message = "InvalidOriginAccessControl: requests to custom origins are not signed; not supported yet";
+        let message =
+            "InvalidOriginAccessControl: requests to custom origins are not signed; not supported yet";
         report.error(&typed.at, message, "leave it out");
     }
     let of_buckets = [

@@ -49,9 +49,11 @@ impl HostError {
             }
             Self::HostAsBucket => "write it as domain_name, or only the bucket's own name".to_owned(),
             Self::SigV4A => "name the bucket, or the access point's alias, of one Region".to_owned(),
-            Self::NotS3 => "for a store that speaks S3, give bucket, region and endpoint; for any other HTTP server add \
+            Self::NotS3 => {
+                "for a store that speaks S3, give bucket, region and endpoint; for any other HTTP server add \
                             [distribution.origin.custom_origin]"
-                .to_owned(),
+                    .to_owned()
+            }
         }
     }
 }
@@ -194,7 +196,10 @@ mod tests {
             ("b.s3-website-us-east-1.amazonaws.com", website("b.s3.us-east-1.amazonaws.com")),
             ("b.s3-website.eu-central-1.amazonaws.com", website("b.s3.eu-central-1.amazonaws.com")),
             ("b.s3-accelerate.amazonaws.com", HostError::NotYet("Transfer Acceleration hosts")),
-            ("a-123456789012.s3-accesspoint.us-east-1.amazonaws.com", HostError::NotYet("access points but by their alias")),
+            (
+                "a-123456789012.s3-accesspoint.us-east-1.amazonaws.com",
+                HostError::NotYet("access points but by their alias"),
+            ),
             ("x.mrap.accesspoint.s3-global.amazonaws.com", HostError::SigV4A),
             (
                 "a.s3-object-lambda.us-east-1.amazonaws.com",

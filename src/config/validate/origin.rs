@@ -52,12 +52,7 @@ pub(super) fn origin(
     }
 }
 
-fn s3(
-    report: &mut Report,
-    typed: &Typed<raw::Origin>,
-    distribution: &str,
-    env: &Environment,
-) -> S3Origin {
+fn s3(report: &mut Report, typed: &Typed<raw::Origin>, distribution: &str, env: &Environment) -> S3Origin {
     const PAYLOAD: [(&str, PayloadHash); 2] =
         [("empty", PayloadHash::Empty), ("unsigned", PayloadHash::Unsigned)];
     let raw = &typed.value;
@@ -89,7 +84,8 @@ fn refuse_alias_elsewhere(report: &mut Report, raw: &raw::Origin, bucket: &str) 
         report.error(&typed.at, "the alias of an access point is a host name", "write \"virtual\"");
     }
     if let Some(typed) = raw.role_arn.given() {
-        let message = "the role's session policy would name a bucket, and this is the alias of an access point";
+        let message =
+            "the role's session policy would name a bucket, and this is the alias of an access point";
         report.error(&typed.at, message, "use the process's own identity, or name the bucket itself");
     }
 }
@@ -104,7 +100,8 @@ fn completion_timeout(report: &mut Report, raw: &raw::Origin, read_timeout: Dura
     let typed = raw.response_completion_timeout.given()?;
     let timeout = report.duration(&raw.response_completion_timeout, Duration::from_secs(1)..=DAY, DAY);
     if timeout < read_timeout {
-        let message = format!("InvalidArgument: is shorter than read_timeout, {}", show_duration(read_timeout));
+        let message =
+            format!("InvalidArgument: is shorter than read_timeout, {}", show_duration(read_timeout));
         report.error(&typed.at, message, "write at least as much as read_timeout");
     }
     Some(timeout)

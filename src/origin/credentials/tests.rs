@@ -6,7 +6,7 @@ use aws_credential_types::provider::{self as chain, future};
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::config::{Endpoint, S3Origin, PayloadHash, Role, SigningBehavior};
+use crate::config::{Endpoint, PayloadHash, Role, S3Origin, SigningBehavior};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -318,7 +318,8 @@ async fn without_a_role_the_chain_is_used() {
     assert!(matches!(error, SetupError::NoChain));
 
     let long = format!("/{}", "p".repeat(2000));
-    let error = provider_for(&origin_with_role(), &long, &sdk_for("http://127.0.0.1:1").await).await.unwrap_err();
+    let error =
+        provider_for(&origin_with_role(), &long, &sdk_for("http://127.0.0.1:1").await).await.unwrap_err();
     assert!(matches!(error, SetupError::Policy(_)));
 }
 

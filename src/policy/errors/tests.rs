@@ -168,8 +168,14 @@ fn zero_is_zero_with_a_custom_origin() {
     // behaviour §8.1
     let configured = ErrorResponse { min_ttl: Duration::ZERO, page: None };
     for (asks, expected) in [(S3, 1), (Asks { s3: false, custom: true }, 0)] {
-        let found =
-            ttl(StatusCode::NOT_FOUND, &HeaderMap::new(), &policy(0, 300, 1000), Some(&configured), asks, NOW);
+        let found = ttl(
+            StatusCode::NOT_FOUND,
+            &HeaderMap::new(),
+            &policy(0, 300, 1000),
+            Some(&configured),
+            asks,
+            NOW,
+        );
         assert_eq!(found, Some(Duration::from_secs(expected)), "{asks:?}");
     }
 }

@@ -41,7 +41,8 @@ fn headers(selection: Selection) -> Option<OriginRequestPolicy> {
 }
 
 fn ask(behavior: &Behavior, method: &str, fields: &[(&str, &str)]) -> Result<Told, Loops> {
-    let mut request = Request::builder().method(method).uri("/a%7eb?x=1&y=%20&x=2").header("host", "Cdn:8443");
+    let mut request =
+        Request::builder().method(method).uri("/a%7eb?x=1&y=%20&x=2").header("host", "Cdn:8443");
     for (name, value) in fields {
         request = request.header(*name, *value);
     }
@@ -151,7 +152,8 @@ fn whose_host_the_origin_sees() {
 /// behaviour §4.4: raw, as the policies take it.
 #[test]
 fn path_and_query_go_as_they_were_written() {
-    let queries = |query_strings| Some(OriginRequestPolicy { query_strings, ..OriginRequestPolicy::default() });
+    let queries =
+        |query_strings| Some(OriginRequestPolicy { query_strings, ..OriginRequestPolicy::default() });
     for (request, expected) in [
         (None, ""),
         (queries(Selection::All), "x=1&y=%20&x=2"),

@@ -78,7 +78,12 @@ fn what_a_custom_origin_cannot_be() {
             "is not one of",
             "http-only",
         ),
-        error(key("http_port = 0"), "5: distribution.origin.custom_origin.http_port", "outside", "1 to 65535"),
+        error(
+            key("http_port = 0"),
+            "5: distribution.origin.custom_origin.http_port",
+            "outside",
+            "1 to 65535",
+        ),
         warning(
             key("http_port = 81"),
             "5: distribution.origin.custom_origin.http_port",
@@ -98,7 +103,10 @@ fn what_a_custom_origin_cannot_be() {
             "",
         ),
         error(
-            custom("").replace("[distribution.origin.custom", "origin_path = \"/a b\"\n[distribution.origin.custom"),
+            custom("").replace(
+                "[distribution.origin.custom",
+                "origin_path = \"/a b\"\n[distribution.origin.custom",
+            ),
             "4: distribution.origin.origin_path",
             "InvalidRelativePath",
             "percent-encode",
@@ -128,7 +136,8 @@ fn headers_of_an_origins_own() {
     let header = |name: &str, value: &str| {
         in_origin(&format!("[[distribution.origin.custom_header]]\nname = \"{name}\"\nvalue = \"{value}\"\n"))
     };
-    let (name, value) = ("10: distribution.origin.custom_header.name", "11: distribution.origin.custom_header.value");
+    let (name, value) =
+        ("10: distribution.origin.custom_header.name", "11: distribution.origin.custom_header.value");
     check([
         error(header("Host", "h"), name, "InvalidArgument", "leave it out"),
         error(header("X-Amz-Date", "h"), name, "cannot be set", "leave it out"),
@@ -146,7 +155,8 @@ fn headers_of_an_origins_own() {
         ),
     ]);
     let many: String = (0..31).map(|n| header(&format!("x-{n}"), "v").replace(SITE, "")).collect();
-    let long: String = (0..6).map(|n| header(&format!("x-{n}"), &"v".repeat(1783)).replace(SITE, "")).collect();
+    let long: String =
+        (0..6).map(|n| header(&format!("x-{n}"), &"v".repeat(1783)).replace(SITE, "")).collect();
     for text in [many, long] {
         check([error(
             with(&text),
@@ -164,7 +174,12 @@ fn headers_of_an_origins_own() {
 fn the_time_for_a_whole_answer() {
     let place = "9: distribution.origin.response_completion_timeout";
     check([
-        error(in_origin("response_completion_timeout = \"29s\""), place, "shorter than read_timeout", "as much"),
+        error(
+            in_origin("response_completion_timeout = \"29s\""),
+            place,
+            "shorter than read_timeout",
+            "as much",
+        ),
         error(in_origin("response_completion_timeout = \"2d\""), place, "outside", ""),
     ]);
     let origin = origin("bucket = \"site\"\nregion = \"r\"\nresponse_completion_timeout = \"31s\"");
@@ -174,7 +189,8 @@ fn the_time_for_a_whole_answer() {
 /// behaviour §1.1, §1.2
 #[test]
 fn a_distributions_names_and_state() {
-    let distribution = |keys: &str| SITE.replace("id = \"site\"\n[distribution.d", &format!("{keys}\n[distribution.d"));
+    let distribution =
+        |keys: &str| SITE.replace("id = \"site\"\n[distribution.d", &format!("{keys}\n[distribution.d"));
     check([
         error(
             distribution("domain_name = \"*.cloudfront.net\""),
@@ -182,7 +198,12 @@ fn a_distributions_names_and_state() {
             "has a wildcard",
             "aliases",
         ),
-        error(distribution("domain_name = \"a/b\""), "2: distribution.domain_name", "not a host name alone", ""),
+        error(
+            distribution("domain_name = \"a/b\""),
+            "2: distribution.domain_name",
+            "not a host name alone",
+            "",
+        ),
         error(
             distribution(&format!("comment = \"{}\"", "c".repeat(129))),
             "2: distribution.comment",
@@ -192,7 +213,10 @@ fn a_distributions_names_and_state() {
     ]);
     let read = config(&distribution("enabled = false\ncomment = \"c\"\ndomain_name = \"D1.cloudfront.net\""));
     let distribution = &read.distributions[0];
-    assert_eq!((distribution.enabled, distribution.domain_name.as_deref()), (false, Some("d1.cloudfront.net")));
+    assert_eq!(
+        (distribution.enabled, distribution.domain_name.as_deref()),
+        (false, Some("d1.cloudfront.net"))
+    );
 }
 
 /// behaviour §10.3, s3 §3

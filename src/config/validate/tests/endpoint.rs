@@ -128,8 +128,11 @@ fn the_environments_endpoint_serves_origins_without_one() {
     let at = |url: &str| Environment { s3_endpoint: Some(url.to_owned()), ..env() };
     let endpoint = origin_in(&site, &at("http://127.0.0.1:9000")).s3().unwrap().endpoint.clone();
     assert_eq!((endpoint.authority().as_str(), endpoint.path_style), ("127.0.0.1:9000", true));
-    let own =
-        origin_in(&format!("{site}endpoint = \"https://minio\""), &at("http://127.0.0.1:9000")).s3().unwrap().endpoint.clone();
+    let own = origin_in(&format!("{site}endpoint = \"https://minio\""), &at("http://127.0.0.1:9000"))
+        .s3()
+        .unwrap()
+        .endpoint
+        .clone();
     assert_eq!(&*own.host, "minio");
     assert_eq!(&*origin_in(&site, &at("")).s3().unwrap().endpoint.host, "site.s3.eu-west-1.amazonaws.com");
 

@@ -142,7 +142,10 @@ fn the_one_liner() {
         assert_eq!((&*distribution.id, distribution.aliases.len()), (bucket, 0));
         assert_eq!(distribution.behaviors.len(), 1);
         let origin = &distribution.origins[0];
-        assert_eq!((&*origin.s3().unwrap().bucket, &*origin.origin_path, &*origin.s3().unwrap().region), (bucket, path, expected));
+        assert_eq!(
+            (&*origin.s3().unwrap().bucket, &*origin.origin_path, &*origin.s3().unwrap().region),
+            (bucket, path, expected)
+        );
     }
 }
 

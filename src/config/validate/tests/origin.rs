@@ -48,7 +48,10 @@ fn regions() {
     let found = findings(load_toml("e", &alone("bucket = \"site\""), &isolated, &Overrides::default()));
     assert_eq!(&*found[0].place.source, "AWS_REGION");
     // The file's Region wins.
-    assert_eq!(&*origin_in(&alone("bucket = \"site\"\nregion = \"r-1\""), &abroad).s3().unwrap().region, "r-1");
+    assert_eq!(
+        &*origin_in(&alone("bucket = \"site\"\nregion = \"r-1\""), &abroad).s3().unwrap().region,
+        "r-1"
+    );
 }
 
 /// s3 §3, behaviour §1.5
@@ -159,7 +162,10 @@ fn how_an_origin_is_asked() {
         "bucket = \"site\"\nregion = \"eu-west-1\"\nsigning_behavior = \"no-override\"\npayload_hash = \"unsigned\"\n\
          expected_bucket_owner = \"111122223333\"\nconnection_attempts = 1\nconnection_timeout = 2\nread_timeout = \"2m\"",
     );
-    assert_eq!((given.s3().unwrap().signing, given.s3().unwrap().payload_hash), (SigningBehavior::NoOverride, PayloadHash::Unsigned));
+    assert_eq!(
+        (given.s3().unwrap().signing, given.s3().unwrap().payload_hash),
+        (SigningBehavior::NoOverride, PayloadHash::Unsigned)
+    );
     assert_eq!(given.s3().unwrap().expected_bucket_owner.as_deref(), Some("111122223333"));
     assert_eq!(given.connection_attempts, 1);
     assert_eq!(given.connection_timeout, Duration::from_secs(2));
