@@ -51,6 +51,8 @@ pub struct Site {
     /// By status (behaviour §8.1, §8.3).
     pub error_responses: BTreeMap<u16, ErrorResponse>,
     pub metrics: DistributionMetrics,
+    /// `false`: nothing is served for its names (behaviour §1.1).
+    pub enabled: bool,
     default_root: Option<String>,
     /// The field that names an object's cache tags (behaviour §12.14).
     pub cache_tag_header: Option<HeaderName>,
@@ -91,7 +93,7 @@ pub enum BuildError {
 }
 
 impl Edge {
-    /// Builds everything; `credentials` is asked once for each origin.
+    /// Builds everything; `credentials` is asked once for each bucket.
     ///
     /// # Errors
     /// [`BuildError`]: validation has missed something, or the machine has no root certificates.
@@ -109,9 +111,10 @@ impl Edge {
         let mut origins = Vec::new();
         for distribution in &config.distributions {
             let site = Arc::new(builder.site(distribution)?);
-            origins.extend(site.origins.iter().cloned());
+            // Nobody waits for what serves nobody.
+            origins.extend(site.origins.iter().filter(|_| site.enabled).cloned());
             distributions.push(Arc::clone(&site));
-            for alias in &distribution.aliases {
+            for alias in distribution.aliases.iter().chain(&distribution.domain_name) {
                 sites.insert(alias, Arc::clone(&site));
             }
             if distribution.aliases.is_empty() && config.distributions.len() == 1 {
@@ -200,14 +203,13 @@ impl Edge {
     /// What `/readyz` says.
     #[must_use]
     pub fn readiness(&self, certificates: Check) -> Readiness {
-        let now = SystemTime::now();
         let mut checks = vec![
             Check { name: "configuration", ok: true, detail: "loaded".into() },
             certificates,
             Check { name: "draining", ok: !self.draining.load(Ordering::Relaxed), detail: String::new() },
         ];
         for origin in &self.origins {
-            checks.push(credentials_check(origin, now));
+            checks.extend(credentials_check(origin));
             checks.push(Check {
                 name: "origin",
                 ok: origin.is_reachable(crate::clock::now()),
@@ -221,11 +223,11 @@ impl Edge {
     pub fn refresh_gauges(&self) {
         let stats = self.store.memory.stats();
         self.metrics.cache_sizes(stats.entries, stats.bytes, stats.max_bytes);
-        let now = SystemTime::now();
         for origin in &self.origins {
-            let expiry = match origin.credentials().status(now) {
-                CredentialStatus::Usable { expiry, .. } => expiry,
-                CredentialStatus::Missing { .. } => None,
+            let expiry = match origin.credentials() {
+                Some(CredentialStatus::Usable { expiry, .. }) => expiry,
+                Some(CredentialStatus::Missing { .. }) => None,
+                None => continue,
             };
             let seconds = expiry.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
             self.metrics.credentials_expiry(origin.label(), seconds.map(|at| at.as_secs_f64()));
@@ -262,6 +264,7 @@ impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
             behaviors: behaviors(distribution)?,
             error_responses: distribution.error_responses.clone(),
             metrics: self.metrics.distribution(&distribution.id),
+            enabled: distribution.enabled,
             default_root: distribution.default_root_object.as_ref().map(|object| format!("/{object}")),
             cache_tag_header: distribution.cache_tag_header.clone(),
         })
@@ -276,7 +279,7 @@ impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
         let parts = OriginParts {
             config: Arc::clone(config),
             tls: Arc::clone(&self.tls),
-            credentials: (self.credentials)(config),
+            credentials: config.s3().map(|_| (self.credentials)(config)),
             user_agent: self.marks.server(),
             metrics: self.metrics.origin(&label),
             label: Arc::clone(&label),
@@ -307,10 +310,12 @@ fn behaviors(distribution: &config::Distribution) -> Result<Behaviors<Arc<Behavi
     Ok(Behaviors::new(ordered, Arc::clone(default)))
 }
 
-fn credentials_check(origin: &Origin, now: SystemTime) -> Check {
+/// `None`: requests to this origin are not signed at all.
+fn credentials_check(origin: &Origin) -> Option<Check> {
     let id = origin.label();
-    let (ok, detail) = match origin.credentials().status(now) {
-        _ if origin.config().signing == config::SigningBehavior::Never => (true, format!("{id}: not needed")),
+    let never = origin.config().s3()?.signing == config::SigningBehavior::Never;
+    let (ok, detail) = match origin.credentials()? {
+        _ if never => (true, format!("{id}: not needed")),
         CredentialStatus::Usable { refresh_failing: None, .. } => (true, format!("{id}: usable")),
         // The last good ones still serve; a load balancer should know before they run out.
         CredentialStatus::Usable { refresh_failing: Some(why), .. } => {
@@ -318,7 +323,7 @@ fn credentials_check(origin: &Origin, now: SystemTime) -> Check {
         }
         CredentialStatus::Missing { reason } => (false, format!("{id}: {reason}")),
     };
-    Check { name: "credentials", ok, detail }
+    Some(Check { name: "credentials", ok, detail })
 }
 
 /// Verifies HTTPS origins: Mozilla's roots, the system's, and those of `SSL_CERT_FILE`. HTTP/1.1 only (s3 §2.15).
@@ -347,6 +352,7 @@ pub struct Marks {
     via: HeaderValue,
     pop: HeaderValue,
     server: HeaderValue,
+    node: String,
 }
 
 impl Marks {
@@ -364,6 +370,7 @@ impl Marks {
             via: value(format!("1.1 {node}.{name} ({name})"))?,
             pop: value(identity.pop.to_string())?,
             server: value(name.to_string())?,
+            node,
         })
     }
 
@@ -375,6 +382,12 @@ impl Marks {
     #[must_use]
     pub fn via(&self) -> HeaderValue {
         self.via.clone()
+    }
+
+    /// What no other process is called.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
     }
 
     #[must_use]

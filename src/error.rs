@@ -5,6 +5,7 @@ use http::StatusCode;
 use crate::observe::record::DetailedResult;
 use crate::origin::error::OriginError;
 use crate::origin::request::Unaskable;
+use crate::policy::told::Loops;
 use crate::semantics::view::Unreadable;
 
 /// Why a request is answered by the edge itself, and not with an object or an origin's answer.
@@ -22,6 +23,18 @@ pub enum Refusal {
     /// No distribution answers to this Host (behaviour §1.2).
     #[error("no distribution for this Host")]
     UnknownHost,
+    /// The distribution is disabled (behaviour §1.1).
+    #[error("the distribution is disabled")]
+    Disabled,
+    /// The request has been here already (RFC 8586), or came through too many edges (behaviour §1.5).
+    #[error("request loop")]
+    Loop,
+    /// A body without a length, which S3 does not take.
+    #[error("length required")]
+    LengthRequired,
+    /// Over 64 GB (behaviour §2.4).
+    #[error("body too large")]
+    BodyTooLarge,
     /// Plain HTTP where the behaviour says `https-only` (behaviour §2.1).
     #[error("HTTPS is required")]
     HttpsRequired,
@@ -61,7 +74,11 @@ impl Refusal {
             Self::HeadersTooLarge => {
                 StatusCode::from_u16(HEADERS_TOO_LARGE).unwrap_or(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
             }
+            Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownHost
+            | Self::Disabled
+            | Self::Loop
             | Self::HttpsRequired
             | Self::MethodNotAllowed
             | Self::UnexpectedBody
@@ -76,11 +93,16 @@ impl Refusal {
     #[must_use]
     pub fn detailed(&self) -> DetailedResult {
         match self {
-            Self::Malformed(_) | Self::UrlTooLong | Self::UnexpectedBody | Self::NoObjectNamed => {
-                DetailedResult::InvalidRequest
-            }
+            Self::Malformed(_)
+            | Self::UrlTooLong
+            | Self::UnexpectedBody
+            | Self::NoObjectNamed
+            | Self::LengthRequired
+            | Self::BodyTooLarge => DetailedResult::InvalidRequest,
             Self::HeadersTooLarge => DetailedResult::InvalidRequestHeader,
-            Self::UnknownHost | Self::HttpsRequired => DetailedResult::InvalidRequestBlocked,
+            Self::UnknownHost | Self::Disabled | Self::Loop | Self::HttpsRequired => {
+                DetailedResult::InvalidRequestBlocked
+            }
             Self::MethodNotAllowed => DetailedResult::InvalidRequestMethod,
             Self::PreconditionFailed | Self::RangeNotSatisfiable { .. } | Self::Remembered(_) => {
                 DetailedResult::Error
@@ -96,7 +118,10 @@ impl Refusal {
             Self::Malformed(_) => "Bad request.",
             Self::UrlTooLong => "The URL is too long.",
             Self::HeadersTooLarge => "The request headers are too large.",
-            Self::UnknownHost => "This host name is not served here.",
+            Self::UnknownHost | Self::Disabled => "This host name is not served here.",
+            Self::Loop => "The request came through too many distributions.",
+            Self::LengthRequired => "The request must say how long its body is (Content-Length).",
+            Self::BodyTooLarge => "The request's body is too large.",
             Self::HttpsRequired => "This content is served over HTTPS only.",
             Self::MethodNotAllowed => "This method is not allowed for this content.",
             Self::UnexpectedBody => "This request may not have a body.",
@@ -131,6 +156,10 @@ impl Refusal {
             | Self::UrlTooLong
             | Self::HeadersTooLarge
             | Self::UnknownHost
+            | Self::Disabled
+            | Self::Loop
+            | Self::LengthRequired
+            | Self::BodyTooLarge
             | Self::HttpsRequired
             | Self::MethodNotAllowed
             | Self::UnexpectedBody => false,
@@ -140,7 +169,15 @@ impl Refusal {
     /// The connection cannot be trusted to be in step any more, or its next request would be as large.
     #[must_use]
     pub fn closes_connection(&self) -> bool {
-        matches!(self, Self::Malformed(_) | Self::UrlTooLong | Self::HeadersTooLarge | Self::UnexpectedBody)
+        matches!(
+            self,
+            Self::Malformed(_)
+                | Self::UrlTooLong
+                | Self::HeadersTooLarge
+                | Self::UnexpectedBody
+                | Self::LengthRequired
+                | Self::BodyTooLarge
+        )
     }
 }
 
@@ -150,6 +187,12 @@ impl From<Unaskable> for Refusal {
             Unaskable::NoKey => Self::NoObjectNamed,
             Unaskable::Climbs => Self::Malformed("the path climbs above its root"),
         }
+    }
+}
+
+impl From<Loops> for Refusal {
+    fn from(Loops: Loops) -> Self {
+        Self::Loop
     }
 }
 
@@ -194,6 +237,10 @@ mod tests {
             (Refusal::UrlTooLong, 414, "InvalidRequest"),     // behaviour §2.4
             (Refusal::HeadersTooLarge, 494, "InvalidRequestHeader"), // behaviour §2.4
             (Refusal::UnknownHost, 403, "InvalidRequestBlocked"), // behaviour §1.2
+            (Refusal::Disabled, 403, "InvalidRequestBlocked"), // behaviour §1.1
+            (Refusal::Loop, 403, "InvalidRequestBlocked"),    // behaviour §1.5
+            (Refusal::LengthRequired, 411, "InvalidRequest"), // RFC 9110 §15.5.12
+            (Refusal::BodyTooLarge, 413, "InvalidRequest"),   // behaviour §2.4
             (Refusal::HttpsRequired, 403, "InvalidRequestBlocked"), // behaviour §2.1
             (Refusal::MethodNotAllowed, 403, "InvalidRequestMethod"), // behaviour §2.2
             (Refusal::UnexpectedBody, 403, "InvalidRequest"), // behaviour §2.2

@@ -2,17 +2,17 @@
 //! the same thing.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::admin::{self, Admin, Check, Invalidation, Refused};
 use crate::clock;
 use crate::config::{self, Config};
-use crate::edge::NotInvalidated;
-use crate::edge::{BuildError, Edge};
+use crate::edge::{BuildError, Edge, NotInvalidated};
 use crate::listen::certs::{self, Certificates};
 use crate::listen::{self, Serving, tls};
 use crate::observe::access_log::AccessLog;
@@ -43,6 +43,9 @@ pub enum StartError {
     Certificates(String),
 }
 
+/// Between two looks for something to sweep.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// Binds, builds and serves. `credentials` is asked once for each origin.
 ///
 /// # Errors
@@ -70,7 +73,26 @@ pub async fn start(
         admin_of(&edge, certificates),
         admin_stopped,
     ));
+    tokio::spawn(sweep(Arc::downgrade(&edge)));
     Ok(Server { http, https, admin, edge, serving, stop_admin, admin_task })
+}
+
+/// Frees what has been invalidated, soon after and for as long as there is an edge.
+async fn sweep(edge: Weak<Edge>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(edge) = edge.upgrade() else { return };
+        if edge.store.is_swept() {
+            continue;
+        }
+        // It looks at everything that is kept: not on a thread that has something else to do.
+        let sweeping = tokio::task::spawn_blocking(move || edge.store.sweep(clock::now()));
+        if sweeping.await.is_err() {
+            tracing::error!("a sweep panicked");
+        }
+    }
 }
 
 impl Server {
@@ -127,8 +149,6 @@ fn invalidate(edge: &Arc<Edge>, invalidation: &Invalidation) -> Result<usize, Re
         _ => Refused::Invalid(why.to_string()),
     })?;
     tracing::info!(distribution, ?paths, "invalidated");
-    let edge = Arc::clone(edge);
-    tokio::task::spawn_blocking(move || edge.store.sweep(clock::now()));
     Ok(count)
 }
 

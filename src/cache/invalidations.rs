@@ -70,6 +70,16 @@ impl Invalidations {
         self.latest.store(number, Ordering::Release);
     }
 
+    /// As [`Self::add`], of the target that this key names, in all variants of headers and cookies.
+    pub fn add_key(&self, key: &str, now: Timestamp) {
+        let (_, target) = target(key);
+        let mut rules = self.write();
+        let number = self.latest() + 1;
+        rules.exact.insert(target.into_boxed_str(), number);
+        rules.batches.insert(number, now);
+        self.latest.store(number, Ordering::Release);
+    }
+
     /// Has something that was looked at up to `since` been invalidated? The usual answer takes no lock.
     #[must_use]
     pub fn hit(&self, key: &str, tags: &[Box<str>], since: Number) -> bool {

@@ -151,7 +151,10 @@ fn weigh(key: &Key, entry: &Entry) -> u32 {
         + match entry {
             Entry::Object(object) => object.weight(),
             Entry::Slice(pieces) => pieces.weight(),
-            Entry::Error { .. } | Entry::NotStored { .. } => size_of::<Entry>() as u64,
+            Entry::Error { error, .. } => {
+                size_of::<Entry>() as u64 + error.answer().map_or(0, |answer| answer.weight())
+            }
+            Entry::NotStored { .. } => size_of::<Entry>() as u64,
         };
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }

@@ -10,7 +10,6 @@ pub mod pieces;
 pub mod slices;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The parts of a request that tell one object from another, as made by [`crate::policy::key`].
 pub type Key = Arc<str>;
@@ -35,7 +34,6 @@ pub struct Store {
     pub max_object: u64,
     /// Bytes of a slice of a larger one.
     pub slice_size: u64,
-    sweeping: AtomicBool,
 }
 
 impl Store {
@@ -50,7 +48,6 @@ impl Store {
         Self {
             slices: Arc::new(Slices::new(Arc::clone(&memory), Arc::clone(&budget))),
             inflight: Arc::new(Inflight::new(Arc::clone(memory.invalidations()))),
-            sweeping: AtomicBool::new(false),
             memory,
             budget,
             max_object: config.max_object,
@@ -64,12 +61,15 @@ impl Store {
         self.memory.invalidations().add(distribution, patterns, now);
     }
 
-    /// Lets go of everything that has been invalidated. Takes as long as all that is kept is large: for a thread of its
-    /// own. One at a time; a second one returns at once.
+    /// Nothing has been invalidated since the last sweep.
+    #[must_use]
+    pub fn is_swept(&self) -> bool {
+        self.memory.invalidations().is_swept()
+    }
+
+    /// Lets go of everything that has been invalidated. Takes as long as all that is kept is large: for a thread that has
+    /// nothing else to do.
     pub fn sweep(&self, now: Timestamp) {
-        while !self.memory.invalidations().is_swept() && !self.sweeping.swap(true, Ordering::AcqRel) {
-            self.memory.sweep(now);
-            self.sweeping.store(false, Ordering::Release);
-        }
+        self.memory.sweep(now);
     }
 }

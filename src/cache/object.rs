@@ -96,6 +96,16 @@ impl Head {
         }
     }
 
+    /// Without the fields that are for one viewer only (behaviour §5.6).
+    #[must_use]
+    pub fn without(mut self, withheld: &[HeaderName]) -> Self {
+        if !withheld.is_empty() {
+            let left = self.headers.into_iter().filter(|(name, _)| !withheld.contains(name));
+            self.headers = left.collect();
+        }
+        self
+    }
+
     /// The edge has compressed the body.
     #[must_use]
     pub fn is_compressed(&self) -> bool {

@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{FAILED, Overriding, Source, print, say, source};
-use crate::config::{self, Config};
+use crate::config::{self, Config, S3Origin};
 use crate::observe::metrics::Metrics;
 use crate::observe::trace;
 use crate::origin::credentials::{self, CredentialSource};
@@ -128,8 +128,10 @@ impl Sources {
     async fn start(config: &Config) -> Result<Self, Failure> {
         let mut sources = Self::default();
         for origin in config.distributions.iter().flat_map(|distribution| &distribution.origins) {
-            if sources.find(origin).is_none() {
-                sources.add(origin).await?;
+            if let Some(s3) = origin.s3()
+                && sources.find(origin).is_none()
+            {
+                sources.add(origin, s3).await?;
             }
         }
         let all = sources.chain.iter().chain(sources.roles.iter().map(|(_, source)| source));
@@ -139,13 +141,13 @@ impl Sources {
         Ok(sources)
     }
 
-    async fn add(&mut self, origin: &Arc<config::Origin>) -> Result<(), Failure> {
-        let base = credentials::sdk_config(&origin.region).await;
-        let provider = credentials::provider_for(origin, &base).await.map_err(|error| {
+    async fn add(&mut self, origin: &Arc<config::Origin>, s3: &S3Origin) -> Result<(), Failure> {
+        let base = credentials::sdk_config(&s3.region).await;
+        let provider = credentials::provider_for(s3, &origin.origin_path, &base).await.map_err(|error| {
             Failure::Credentials { origin: Arc::clone(&origin.id), reason: error.to_string() }
         })?;
         let source = CredentialSource::start(Arc::clone(&origin.id), provider);
-        match origin.role {
+        match s3.role {
             Some(_) => self.roles.push((Arc::clone(origin), source)),
             None => self.chain = Some(source),
         }
@@ -153,22 +155,22 @@ impl Sources {
     }
 
     fn find(&self, origin: &config::Origin) -> Option<&Arc<CredentialSource>> {
-        match origin.role {
+        match origin.s3().and_then(|s3| s3.role.as_ref()) {
             Some(_) => self.roles.iter().find(|(of, _)| **of == *origin).map(|(_, source)| source),
             None => self.chain.as_ref(),
         }
     }
 
     fn of(&self, origin: &config::Origin) -> Arc<CredentialSource> {
-        Arc::clone(self.find(origin).expect("a source was started for every origin"))
+        Arc::clone(self.find(origin).expect("a source was started for every bucket"))
     }
 }
 
 /// Looks at the keys' state under the chain's own identity: a role's session may decrypt and nothing else.
 async fn watch_keys(config: &Config, metrics: &Arc<Metrics>) {
     let origins = config.distributions.iter().flat_map(|distribution| &distribution.origins);
-    for origin in origins.filter(|origin| origin.watch_keys) {
-        let client = aws_sdk_kms::Client::new(&credentials::sdk_config(&origin.region).await);
+    for s3 in origins.filter_map(|origin| origin.s3()).filter(|s3| s3.watch_keys) {
+        let client = aws_sdk_kms::Client::new(&credentials::sdk_config(&s3.region).await);
         let metrics = Arc::clone(metrics);
         let report = move |key: &str, state| {
             let usable = match state {
@@ -178,6 +180,6 @@ async fn watch_keys(config: &Config, metrics: &Arc<Metrics>) {
             };
             metrics.kms_key_usable(key, usable);
         };
-        tokio::spawn(kms::watch(origin.kms_keys.clone(), client, KEY_WATCH, report));
+        tokio::spawn(kms::watch(s3.kms_keys.clone(), client, KEY_WATCH, report));
     }
 }

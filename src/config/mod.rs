@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 pub use finding::{Finding, Place, Severity};
 use response_headers::ResponseHeadersPolicy;
@@ -136,6 +136,10 @@ pub struct Distribution {
     pub error_responses: BTreeMap<u16, ErrorResponse>,
     /// The field of the origin's answers that names an object's cache tags (behaviour §12.14).
     pub cache_tag_header: Option<HeaderName>,
+    /// `false`: nothing is served for its names (behaviour §1.1).
+    pub enabled: bool,
+    /// The name that CloudFront gave it: answers beside the aliases (behaviour §1.2).
+    pub domain_name: Option<Arc<str>>,
 }
 
 /// What becomes of an error of one status.
@@ -173,6 +177,10 @@ pub struct Behavior {
     /// `None`: an origin alone, not a group.
     pub failover: Option<Failover>,
     pub encoding: Encoding,
+    /// POST, PUT, PATCH and DELETE are allowed, too (behaviour §2.2).
+    pub allow_writes: bool,
+    /// Which kinds of origin it may ask: itself, or with its group's second.
+    pub asks: Asks,
 }
 
 /// What becomes of the viewer's `Accept-Encoding` (behaviour §4.3, §7).
@@ -186,6 +194,13 @@ pub struct Encoding {
     pub brotli: bool,
     /// The edge compresses what the origin sends uncompressed.
     pub compress: bool,
+}
+
+/// Kinds of origins, which are told different things (behaviour §4.5, s3 §2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asks {
+    pub s3: bool,
+    pub custom: bool,
 }
 
 /// Who is asked when [`Behavior::origin`] fails, and what counts as failing (behaviour §8.8).
@@ -245,15 +260,39 @@ impl CachePolicy {
     }
 }
 
-/// A private S3 bucket, or a part of one.
+/// Where objects come from, and how it is asked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Origin {
     pub id: Arc<str>,
+    pub kind: OriginKind,
+    /// Empty, or begins with `/` and does not end with one (behaviour §1.5). A bucket's is not percent-encoded, any
+    /// other is as it stands in the request line.
+    pub origin_path: Arc<str>,
+    /// Sent with every request, in the place of a viewer's of the same name (behaviour §4.6). Marked as sensitive.
+    pub custom_headers: HeaderMap,
+    /// 1–3 (behaviour §8.7).
+    pub connection_attempts: u8,
+    /// Of one attempt, DNS and TLS included.
+    pub connection_timeout: Duration,
+    /// Until the first byte, and between two parts of a body.
+    pub read_timeout: Duration,
+    /// For a whole answer with all attempts; no less than `read_timeout`. `None`: no limit.
+    pub response_completion_timeout: Option<Duration>,
+}
+
+/// What answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OriginKind {
+    S3(S3Origin),
+    Custom(CustomOrigin),
+}
+
+/// A private S3 bucket, or a part of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct S3Origin {
     pub bucket: Arc<str>,
     pub region: Arc<str>,
     pub endpoint: Endpoint,
-    /// Empty, or begins with `/` and does not end with one (behaviour §1.5). Not percent-encoded.
-    pub origin_path: Arc<str>,
     pub signing: SigningBehavior,
     pub payload_hash: PayloadHash,
     /// The role to assume for this origin; `None`: the credential chain's own identity is used.
@@ -264,12 +303,53 @@ pub struct Origin {
     pub watch_keys: bool,
     /// 12 digits; sent as `x-amz-expected-bucket-owner`.
     pub expected_bucket_owner: Option<Arc<str>>,
-    /// 1–3 (behaviour §8.7).
-    pub connection_attempts: u8,
-    /// Of one attempt, DNS and TLS included.
-    pub connection_timeout: Duration,
-    /// Until the first byte, and between two parts of a body.
-    pub read_timeout: Duration,
+}
+
+/// Any HTTP server (behaviour §1.5, §1.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomOrigin {
+    /// Lower-case name or address.
+    pub host: Arc<str>,
+    pub http_port: u16,
+    pub https_port: u16,
+    pub protocol: OriginProtocolPolicy,
+    /// How long an idle connection is kept.
+    pub keepalive_timeout: Duration,
+}
+
+/// How a custom origin is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OriginProtocolPolicy {
+    HttpOnly,
+    HttpsOnly,
+    /// As the viewer whose request goes there.
+    #[default]
+    MatchViewer,
+}
+
+impl Origin {
+    /// `None`: it is not a bucket.
+    #[must_use]
+    pub fn s3(&self) -> Option<&S3Origin> {
+        match &self.kind {
+            OriginKind::S3(s3) => Some(s3),
+            OriginKind::Custom(_) => None,
+        }
+    }
+}
+
+impl CustomOrigin {
+    /// Where it is asked over TLS, or without.
+    #[must_use]
+    pub fn endpoint(&self, tls: bool) -> Endpoint {
+        Endpoint {
+            tls,
+            host: Arc::clone(&self.host),
+            port: Some(if tls { self.https_port } else { self.http_port }),
+            path_style: false,
+            regional: false,
+        }
+    }
 }
 
 /// Where an origin's bytes come from: host, port, scheme, and whether the bucket is part of the path (s3 §3).

@@ -2,6 +2,7 @@
 //!
 //! TOML and CloudFront's JSON both end in [`Raw`], so that both pass the same validator.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -197,8 +198,8 @@ pub struct Origin {
     pub custom_origin: Field<CustomOrigin>,
 }
 
-/// Sent to the origin with every request (behaviour §4.6).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Sent to the origin with every request (behaviour §4.6). The value may be a secret, and is not in its debug print.
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct OriginHeader {
     pub name: Field<String>,
     pub value: Field<String>,
@@ -347,6 +348,12 @@ pub struct OriginGroup {
     pub id: Field<String>,
     pub members: List<String>,
     pub status_codes: List<i64>,
+}
+
+impl fmt::Debug for OriginHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OriginHeader").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl At {

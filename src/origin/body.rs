@@ -21,6 +21,8 @@ pub struct OriginBody {
     read_timeout: Duration,
     /// Armed while nothing comes.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// When all of it must have come (behaviour §1.5).
+    end: Option<Pin<Box<Sleep>>>,
     metrics: OriginMetrics,
 }
 
@@ -31,15 +33,22 @@ impl OriginBody {
         read_timeout: Duration,
         metrics: OriginMetrics,
     ) -> Self {
-        let mut body = Self { incoming, lease: Some(lease), read_timeout, deadline: None, metrics };
+        let mut body =
+            Self { incoming, lease: Some(lease), read_timeout, deadline: None, end: None, metrics };
         if body.incoming.is_end_stream() {
             body.finish();
         }
         body
     }
 
+    pub(super) fn end_by(&mut self, until: Option<Instant>) {
+        let until = until.filter(|_| self.lease.is_some());
+        self.end = until.map(|until| Box::pin(tokio::time::sleep_until(until)));
+    }
+
     fn finish(&mut self) {
         self.deadline = None;
+        self.end = None;
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
@@ -47,6 +56,7 @@ impl OriginBody {
 
     fn fail(&mut self, error: OriginError) -> OriginError {
         self.lease = None;
+        self.end = None;
         self.metrics.failed(error.label());
         error
     }
@@ -76,6 +86,11 @@ impl Body for OriginBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, OriginError>>> {
         let this = self.get_mut();
+        if let Some(end) = &mut this.end
+            && end.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Some(Err(this.fail(OriginError::BodyStalled))));
+        }
         if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) {
             this.deadline = None;
             return Poll::Ready(match frame {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
+use super::custom::ErrorAnswer;
 use super::s3_error::Cause;
 use crate::observe::record::DetailedResult;
 
@@ -41,12 +42,25 @@ pub enum OriginError {
     /// There is nothing to sign with.
     #[error("no usable credentials")]
     NoCredentials,
-    #[error("the request cannot be signed")]
+    #[error("the request cannot be made or signed")]
     Unsignable,
     /// The origin answered with an error status; `code` is the word of its error body, `fields` are those of its
     /// head that say how long this answer holds.
     #[error("refused with {status} {}", code.as_deref().unwrap_or("-"))]
-    Refused { status: u16, cause: Cause, code: Option<Arc<str>>, fields: Arc<HeaderMap> },
+    Refused {
+        status: u16,
+        cause: Cause,
+        code: Option<Arc<str>>,
+        fields: Arc<HeaderMap>,
+        /// What the viewer may see of it; a bucket's errors are nobody's business (s3 §2.10).
+        answer: Option<Arc<ErrorAnswer>>,
+    },
+    /// The viewer's body ended before its end.
+    #[error("the viewer's body broke off")]
+    UploadBroken,
+    /// behaviour §2.4
+    #[error("the viewer's body is too large")]
+    UploadTooLarge,
     /// The task that was fetching ended without a result.
     #[error("fetch abandoned")]
     Abandoned,
@@ -59,6 +73,8 @@ impl OriginError {
         match self {
             Self::ConnectTimeout | Self::ReadTimeout | Self::BodyStalled => StatusCode::GATEWAY_TIMEOUT,
             Self::Refused { status, cause, .. } => super::s3_error::viewer_status(*status, *cause),
+            Self::UploadBroken => StatusCode::BAD_REQUEST,
+            Self::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Dns
             | Self::ConnectRefused
             | Self::Tls
@@ -86,6 +102,8 @@ impl OriginError {
             Self::WrongRange => DetailedResult::OriginContentRangeLengthError,
             Self::NoCredentials | Self::Unsignable | Self::Refused { .. } => DetailedResult::OriginError,
             Self::Abandoned => DetailedResult::AbortedOrigin,
+            Self::UploadBroken => DetailedResult::ClientCommError,
+            Self::UploadTooLarge => DetailedResult::InvalidRequest,
         }
     }
 
@@ -107,6 +125,8 @@ impl OriginError {
             Self::NoCredentials => "no_credentials",
             Self::Unsignable => "unsignable",
             Self::Refused { .. } => "refused",
+            Self::UploadBroken => "upload_broken",
+            Self::UploadTooLarge => "upload_too_large",
             Self::Abandoned => "abandoned",
         }
     }
@@ -122,6 +142,8 @@ impl OriginError {
                 "The edge is not able to sign its request to the origin."
             }
             Self::Refused { .. } => "The origin refused the request.",
+            Self::UploadBroken => "The request's body ended too early.",
+            Self::UploadTooLarge => "The request's body is too large.",
             Self::ConnectionLost
             | Self::InvalidResponse(_)
             | Self::HeadTooLarge
@@ -149,10 +171,26 @@ impl OriginError {
         }
     }
 
+    /// The origin's own answer, where viewers may see it.
+    #[must_use]
+    pub fn answer(&self) -> Option<&Arc<ErrorAnswer>> {
+        match self {
+            Self::Refused { answer, .. } => answer.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The origin was asked, so the answer may be remembered; not so when the edge could not even ask.
     #[must_use]
     pub fn came_from_origin(&self) -> bool {
-        !matches!(self, Self::NoCredentials | Self::Unsignable | Self::Abandoned)
+        !matches!(
+            self,
+            Self::NoCredentials
+                | Self::Unsignable
+                | Self::Abandoned
+                | Self::UploadBroken
+                | Self::UploadTooLarge
+        )
     }
 
     /// An expired object may stand in: the origin gave no answer, or one of 5xx (behaviour §5.3). A refusal is an
@@ -163,7 +201,7 @@ impl OriginError {
             Self::Refused { status, cause, .. } => {
                 *status >= 500 || matches!(cause, Cause::Throttled | Cause::KmsThrottled | Cause::Unavailable)
             }
-            Self::NoCredentials | Self::Unsignable => false,
+            Self::NoCredentials | Self::Unsignable | Self::UploadBroken | Self::UploadTooLarge => false,
             Self::Dns
             | Self::ConnectRefused
             | Self::ConnectTimeout

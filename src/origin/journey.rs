@@ -137,7 +137,7 @@ mod tests {
             ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
         let tls = tls.with_safe_default_protocol_versions().unwrap();
         let tls = tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
-        let pool = Pool::new(&endpoint, &Arc::new(tls)).unwrap();
+        let pool = Pool::new(&endpoint, &Arc::new(tls), Duration::ZERO).unwrap();
         let mut journey = Journey::new(Arc::new(Place { region: "r".into(), endpoint, pool }), 3);
         assert!(journey.once(Chance::Clock) && !journey.once(Chance::Clock));
         assert!(journey.once(Chance::Region), "another kind has a chance of its own");

@@ -1,61 +1,59 @@
-//! The way to a bucket: ask, sign, send, and make sense of what comes back.
+//! The way to an origin: ask, sign, send, and make sense of what comes back.
 
 pub mod body;
 pub mod credentials;
+pub mod custom;
 pub mod error;
 mod journey;
 pub mod kms;
 pub mod pool;
 pub mod request;
 pub mod response;
+mod s3;
 pub mod s3_error;
 pub mod session_policy;
 pub mod sigv4;
+pub mod upload;
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use aws_credential_types::Credentials;
-use bytes::{Bytes, BytesMut};
-use http::header::AUTHORIZATION;
+use bytes::BytesMut;
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Empty;
 use hyper::body::Incoming;
 use rustls::ClientConfig;
 
 use crate::clock::{self, Timestamp};
-use crate::config;
+use crate::config::{self, OriginKind, S3Origin};
 use crate::observe::metrics::OriginMetrics;
 use body::OriginBody;
-use credentials::CredentialSource;
+use credentials::{CredentialSource, CredentialStatus};
+use custom::Custom;
 use error::OriginError;
-use journey::{Chance, Journey, Place, back_off, moved, skew};
-use pool::{Lease, Pool};
+use journey::{Journey, Place};
+use pool::Lease;
 pub use request::Ask;
 pub use response::OriginResponse;
 use response::Timing;
-use s3_error::{Remedy, S3Error};
-use sigv4::{Decision, Scope};
+use s3::S3;
+use s3_error::{Cause, S3Error};
+use upload::{Interrupted, Outgoing, Progress};
 
 /// An error body is read up to here (s3 §2.10).
 const MAX_ERROR_BODY: usize = 64 << 10;
 
-/// A bucket that is asked for objects.
+/// A bucket, or another server, that is asked for objects.
 #[derive(Debug)]
 pub struct Origin {
     config: Arc<config::Origin>,
     /// Its name in metrics, logs and `/readyz`, which no other origin of this edge has.
     label: Arc<str>,
-    /// Where it is; replaced when S3 says that the bucket lives in another Region (s3 §2.9).
-    place: ArcSwap<Place>,
-    tls: Arc<ClientConfig>,
-    credentials: Arc<CredentialSource>,
-    /// Milliseconds that S3's clock is ahead of ours (s3 §1.7).
-    clock_offset: AtomicI64,
-    user_agent: HeaderValue,
+    side: Side,
     metrics: OriginMetrics,
     contact: ArcSwap<Contact>,
 }
@@ -67,31 +65,44 @@ pub struct OriginParts {
     /// Its name in metrics, logs and `/readyz`.
     pub label: Arc<str>,
     pub tls: Arc<ClientConfig>,
-    pub credentials: Arc<CredentialSource>,
+    /// Of a bucket; no other origin's requests are signed.
+    pub credentials: Option<Arc<CredentialSource>>,
     pub user_agent: HeaderValue,
     pub metrics: OriginMetrics,
+}
+
+/// What the kinds of origins have of their own.
+#[derive(Debug)]
+enum Side {
+    S3(S3),
+    Custom(Custom),
+}
+
+impl From<Interrupted> for OriginError {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            Interrupted::BrokeOff => Self::UploadBroken,
+            Interrupted::TooLarge => Self::UploadTooLarge,
+        }
+    }
 }
 
 impl Origin {
     /// Opens nothing yet.
     ///
     /// # Errors
-    /// [`OriginError::Tls`] when the host is no name that a certificate could be verified for.
+    /// [`OriginError::Tls`] when the host is no name that a certificate could be verified for;
+    /// [`OriginError::NoCredentials`] for a bucket without a source of them.
     pub fn new(parts: OriginParts) -> Result<Self, OriginError> {
         let OriginParts { config, label, tls, credentials, user_agent, metrics } = parts;
-        let pool = Pool::new(&config.endpoint, &tls)?;
-        let place = Place { region: Arc::clone(&config.region), endpoint: config.endpoint.clone(), pool };
-        Ok(Self {
-            config,
-            label,
-            place: ArcSwap::from_pointee(place),
-            tls,
-            credentials,
-            clock_offset: AtomicI64::new(0),
-            user_agent,
-            metrics,
-            contact: ArcSwap::default(),
-        })
+        let side = match &config.kind {
+            OriginKind::S3(s3) => {
+                let credentials = credentials.ok_or(OriginError::NoCredentials)?;
+                Side::S3(S3::new(s3, credentials, tls, user_agent, Arc::clone(&label))?)
+            }
+            OriginKind::Custom(custom) => Side::Custom(Custom::new(custom, &tls)?),
+        };
+        Ok(Self { config, label, side, metrics, contact: ArcSwap::default() })
     }
 
     /// Is there anything against asking it? One lost question is not: it takes several in a row, and after a while
@@ -121,9 +132,13 @@ impl Origin {
         &self.label
     }
 
+    /// `None`: it needs none.
     #[must_use]
-    pub fn credentials(&self) -> &Arc<CredentialSource> {
-        &self.credentials
+    pub fn credentials(&self) -> Option<CredentialStatus> {
+        match &self.side {
+            Side::S3(s3) => Some(s3.credentials().status(SystemTime::now())),
+            Side::Custom(_) => None,
+        }
     }
 
     /// Fetches what `ask` says, with the attempts, timeouts and second chances of behaviour §8.7 and s3 §2.16: a
@@ -131,33 +146,66 @@ impl Origin {
     /// get one more try, signed anew.
     ///
     /// # Errors
-    /// [`OriginError`]; [`OriginError::Refused`] for every status of 400 and above and for redirects, which are never
-    /// followed (s3 §2.9).
+    /// [`OriginError`]; [`OriginError::Refused`] for every status of 400 and above, and for a bucket's redirects, which
+    /// are never followed (s3 §2.9).
     pub async fn fetch(&self, ask: &Ask) -> Result<OriginResponse, OriginError> {
-        let mut journey = Journey::new(self.place.load_full(), self.config.connection_attempts);
-        loop {
-            let started = Instant::now();
-            let outcome = self.attempt(ask, &mut journey).await;
-            if let Ok(Attempt::Again) = outcome {
-                continue;
+        self.send(ask, Outgoing::Nothing).await
+    }
+
+    /// The same with a body. What may change something is sent once, on a connection of its own making (behaviour §8.7).
+    ///
+    /// # Errors
+    /// As [`Self::fetch`]; and when the viewer's body breaks off or is too large.
+    pub async fn send(&self, ask: &Ask, mut body: Outgoing) -> Result<OriginResponse, OriginError> {
+        let mut journey = Journey::new(self.place(ask), self.config.connection_attempts);
+        journey.fresh = ask.is_write() || !matches!(body, Outgoing::Nothing);
+        let until = self.config.response_completion_timeout.map(|limit| tokio::time::Instant::now() + limit);
+        let mut started = Instant::now();
+        let outcome = {
+            let travel = self.travel(ask, &mut body, &mut journey, &mut started);
+            match until {
+                Some(until) => {
+                    tokio::time::timeout_at(until, travel).await.unwrap_or(Err(OriginError::ReadTimeout))
+                }
+                None => travel.await,
             }
-            self.arrived(&journey, &outcome);
-            return match outcome {
-                Ok(Attempt::Answer(answer)) => {
-                    self.metrics.answered(answer.status.as_u16(), started.elapsed());
-                    Ok(*answer)
-                }
-                Ok(Attempt::Again) => continue,
-                Err(failure) => {
-                    self.count(&failure, started.elapsed());
-                    Err(failure)
-                }
-            };
+        };
+        self.arrived(&journey, &outcome);
+        match &outcome {
+            Ok(answer) => self.metrics.answered(answer.status.as_u16(), started.elapsed()),
+            Err(failure) => self.count(failure, started.elapsed()),
+        }
+        outcome.map(|mut answer| {
+            answer.body.end_by(until);
+            answer
+        })
+    }
+
+    /// `started` becomes the beginning of the last attempt.
+    async fn travel(
+        &self,
+        ask: &Ask,
+        body: &mut Outgoing,
+        journey: &mut Journey,
+        started: &mut Instant,
+    ) -> Result<OriginResponse, OriginError> {
+        loop {
+            *started = Instant::now();
+            if let Attempt::Answer(answer) = self.attempt(ask, body, journey).await? {
+                return Ok(*answer);
+            }
+        }
+    }
+
+    fn place(&self, ask: &Ask) -> Arc<Place> {
+        match &self.side {
+            Side::S3(s3) => s3.place(),
+            Side::Custom(custom) => Arc::clone(custom.place(ask)),
         }
     }
 
     /// Remembers what this fetch has proven: that the origin answers, and where.
-    fn arrived(&self, journey: &Journey, outcome: &Result<Attempt, OriginError>) {
+    fn arrived(&self, journey: &Journey, outcome: &Result<OriginResponse, OriginError>) {
         let answered = match outcome {
             Ok(_) | Err(OriginError::Refused { .. }) => true,
             Err(failure) if failure.is_unreachable() => false,
@@ -166,8 +214,11 @@ impl Origin {
         };
         let lost_in_a_row = if answered { 0 } else { self.contact.load().lost_in_a_row.saturating_add(1) };
         self.contact.store(Arc::new(Contact { lost_in_a_row, at: clock::now() }));
-        if outcome.is_ok() && journey.remember {
-            self.place.store(Arc::clone(&journey.place));
+        if let Side::S3(s3) = &self.side
+            && outcome.is_ok()
+            && journey.remember
+        {
+            s3.remember(&journey.place);
         }
     }
 
@@ -184,35 +235,83 @@ impl Origin {
         tracing::debug!(origin = %self.label, error = %failure, "origin fetch failed");
     }
 
-    async fn attempt(&self, ask: &Ask, journey: &mut Journey) -> Result<Attempt, OriginError> {
+    async fn attempt(
+        &self,
+        ask: &Ask,
+        body: &mut Outgoing,
+        journey: &mut Journey,
+    ) -> Result<Attempt, OriginError> {
         let place = Arc::clone(&journey.place);
         let mut lease = match self.connection(&place, journey).await? {
             Some(lease) => lease,
             None => return Ok(Attempt::Again),
         };
         // Signed when it is sent: a token may have been renewed while this waited (s3 §1.7).
-        let (head, signer) = self.signed_head(ask, &place)?;
-        let request = Request::from_parts(head, Empty::<Bytes>::new());
+        let (mut head, signer) = self.head(ask, &place)?;
+        if ask.is_write() && ask.method != Method::DELETE && matches!(body, Outgoing::Nothing) {
+            // Their bodies are expected, and this one is empty (RFC 9110 §8.6).
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        let body = std::mem::replace(body, Outgoing::Nothing);
+        let progress = body.progress();
+        let has_body = progress.is_some();
         let sent = Instant::now();
-        let response =
-            match tokio::time::timeout(self.config.read_timeout, lease.sender.send_request(request)).await {
-                // Only what is safe and small to ask again (behaviour §8.7).
-                Err(_) if ask.method == Method::OPTIONS => return Err(OriginError::ReadTimeout),
-                Err(_) => return journey.spend(OriginError::ReadTimeout).map(|()| Attempt::Again),
-                Ok(Err(error)) if error.is_parse() || error.is_parse_status() => {
-                    return Err(OriginError::InvalidResponse("not HTTP"));
+        let answer = lease.sender.send_request(Request::from_parts(head, body));
+        let response = match self.awaited(answer, progress.as_deref()).await {
+            Some(Ok(response)) => response,
+            failed => {
+                if let Some(interrupted) = progress.and_then(|progress| progress.interrupted()) {
+                    return Err(interrupted.into());
                 }
-                Ok(Err(_)) if lease.reused && journey.stale_connection() => return Ok(Attempt::Again),
-                Ok(Err(_)) => return journey.spend(OriginError::ConnectionLost).map(|()| Attempt::Again),
-                Ok(Ok(response)) => response,
-            };
+                return self.lost(failed.and_then(Result::err), ask, has_body, lease.reused, journey);
+            }
+        };
         let timing = Timing { dial: lease.dial, first_byte: sent.elapsed() };
         let status = response.status();
-        if status.is_success() || status == StatusCode::NOT_MODIFIED {
+        let passes_redirects = matches!(self.side, Side::Custom(_)) && status.is_redirection();
+        if status.is_success() || status == StatusCode::NOT_MODIFIED || passes_redirects {
             response::check(ask, status, response.headers())?;
-            return Ok(Attempt::Answer(Box::new(self.answer(response, lease, timing)?)));
+            return Ok(Attempt::Answer(Box::new(self.answer(ask, response, lease, timing)?)));
         }
-        self.refused(response, lease, signer.as_ref(), journey).await
+        match &self.side {
+            Side::S3(s3) => self.refused(s3, ask, response, lease, signer.as_ref(), journey).await,
+            Side::Custom(_) => Err(self.refused_plainly(ask, response, lease).await),
+        }
+    }
+
+    /// No answer. Again only what is safe and small to ask again (behaviour §8.7). `error`: `None` is silence.
+    fn lost(
+        &self,
+        error: Option<hyper::Error>,
+        ask: &Ask,
+        has_body: bool,
+        reused: bool,
+        journey: &mut Journey,
+    ) -> Result<Attempt, OriginError> {
+        let again = |journey: &mut Journey, error| journey.spend(error).map(|()| Attempt::Again);
+        match error {
+            Some(error) if error.is_parse() || error.is_parse_status() => {
+                Err(OriginError::InvalidResponse("not HTTP"))
+            }
+            Some(_) if has_body || ask.is_write() => Err(OriginError::ConnectionLost),
+            Some(_) if reused && journey.stale_connection() => Ok(Attempt::Again),
+            Some(_) => again(journey, OriginError::ConnectionLost),
+            None if ask.is_repeatable() => again(journey, OriginError::ReadTimeout),
+            None => Err(OriginError::ReadTimeout),
+        }
+    }
+
+    /// The answer; `None` when it does not come in time. While a body is on its way to it, the origin need not answer.
+    async fn awaited<T>(&self, answer: impl Future<Output = T>, progress: Option<&Progress>) -> Option<T> {
+        let mut answer = pin!(answer);
+        let mut patience = self.config.read_timeout;
+        loop {
+            if let Ok(answer) = tokio::time::timeout(patience, answer.as_mut()).await {
+                return Some(answer);
+            }
+            patience =
+                self.config.read_timeout.checked_sub(progress?.idle()).filter(|left| !left.is_zero())?;
+        }
     }
 
     /// An idle connection, or a new one. `None`: that failed, but another attempt is left.
@@ -228,50 +327,40 @@ impl Origin {
         }
     }
 
-    fn signed_head(
-        &self,
-        ask: &Ask,
-        place: &Place,
-    ) -> Result<(Parts, Option<Arc<Credentials>>), OriginError> {
-        let mut head = request::head(ask, &self.config, &place.endpoint, &self.user_agent)?;
-        match sigv4::reaches_origin(self.config.signing, ask.authorization.is_some()) {
-            Decision::Unsigned => Ok((head, None)),
-            Decision::PassViewerAuthorization => {
-                if let Some(authorization) = &ask.authorization {
-                    head.headers.insert(AUTHORIZATION, authorization.clone());
-                }
-                Ok((head, None))
-            }
-            Decision::Sign => {
-                let now = SystemTime::now();
-                let credentials = self.credentials.current(now).ok_or(OriginError::NoCredentials)?;
-                let scope = Scope { region: &place.region, payload: self.config.payload_hash };
-                sigv4::sign(&mut head, &credentials, scope, self.corrected(now)).map_err(|error| {
-                    tracing::debug!(origin = %self.label, %error, "cannot sign");
-                    OriginError::Unsignable
-                })?;
-                Ok((head, Some(credentials)))
-            }
+    fn head(&self, ask: &Ask, place: &Place) -> Result<(Parts, Option<Arc<Credentials>>), OriginError> {
+        match (&self.side, &self.config.kind) {
+            (Side::S3(s3), OriginKind::S3(config)) => s3.signed_head(ask, (&self.config, config), place),
+            _ => Ok((custom::head(ask, &self.config, &place.endpoint)?, None)),
         }
     }
 
     fn answer(
         &self,
+        ask: &Ask,
         response: Response<Incoming>,
         lease: Lease,
         timing: Timing,
     ) -> Result<OriginResponse, OriginError> {
         let (parts, incoming) = response.into_parts();
-        let framing = response::framing(&parts.headers)?;
+        let framing = response::framing(parts.status, &parts.headers)?;
         let mut headers = parts.headers;
-        response::sanitize(&mut headers);
-        let body = OriginBody::new(incoming, lease, self.config.read_timeout, self.metrics.clone());
+        match &self.side {
+            Side::S3(_) => response::sanitize(&mut headers),
+            Side::Custom(_) => custom::sanitize(&mut headers, ask),
+        }
+        let body = self.body(incoming, lease);
         Ok(OriginResponse { status: parts.status, headers, framing, received_at: clock::now(), timing, body })
+    }
+
+    fn body(&self, incoming: Incoming, lease: Lease) -> OriginBody {
+        OriginBody::new(incoming, lease, self.config.read_timeout, self.metrics.clone())
     }
 
     /// Reads the error, and mends what can be mended once.
     async fn refused(
         &self,
+        s3: &S3,
+        ask: &Ask,
         response: Response<Incoming>,
         lease: Lease,
         signer: Option<&Arc<Credentials>>,
@@ -281,41 +370,41 @@ impl Origin {
         let (parts, incoming) = response.into_parts();
         let error = self.error_body(incoming, lease).await;
         let remedy = s3_error::remedy(status, &parts.headers, error.as_ref());
-        let mended = match remedy {
-            Remedy::GiveUp => false,
-            Remedy::RefreshCredentials => match signer {
-                Some(used) if journey.once(Chance::Credentials) => self.renewed(used).await,
-                _ => false,
-            },
-            Remedy::CorrectClock { server_time } => {
-                journey.once(Chance::Clock) && self.correct_clock(server_time)
-            }
-            Remedy::CorrectRegion(region) => {
-                // "Use once, never remember" (s3 §2.9): the name of a new bucket has not settled yet.
-                let lasting = status != StatusCode::TEMPORARY_REDIRECT.as_u16();
-                journey.once(Chance::Region) && self.correct_region(journey, &region, lasting)
-            }
-            Remedy::BackOff => {
-                let again = journey.once(Chance::BackOff);
-                if again {
-                    tokio::time::sleep(back_off(&parts.headers)).await;
-                }
-                again
-            }
-        };
-        if mended {
+        if let Some(config) = self.s3_config().filter(|_| !ask.is_write())
+            && s3.mend(config, remedy, (status, &parts.headers), signer, journey).await
+        {
             return Ok(Attempt::Again);
         }
         let cause = s3_error::classify(status, error.as_ref());
         let code = error.map(|error| error.code.as_str().into());
         let fields = Arc::new(response::lasting(&parts.headers));
         tracing::debug!(origin = %self.label, status, cause = cause.as_str(), "the origin refused");
-        Err(OriginError::Refused { status, cause, code, fields })
+        Err(OriginError::Refused { status, cause, code, fields, answer: None })
+    }
+
+    /// The error of an origin that is not a bucket is for the viewer to see (behaviour §10.6).
+    async fn refused_plainly(&self, ask: &Ask, response: Response<Incoming>, lease: Lease) -> OriginError {
+        let (parts, incoming) = response.into_parts();
+        let status = parts.status.as_u16();
+        if status < 400 {
+            return OriginError::InvalidResponse("a status that no request asks for");
+        }
+        if let Err(error) = response::check(ask, parts.status, &parts.headers) {
+            return error;
+        }
+        let fields = Arc::new(response::lasting(&parts.headers));
+        let answer = custom::error_answer(parts.headers, self.body(incoming, lease), ask).await;
+        tracing::debug!(origin = %self.label, status, "the origin refused");
+        OriginError::Refused { status, cause: Cause::Other, code: None, fields, answer }
+    }
+
+    fn s3_config(&self) -> Option<&S3Origin> {
+        self.config.s3()
     }
 
     /// A body that is longer than the limit, or breaks off, is read as far as that: its code comes first.
     async fn error_body(&self, incoming: Incoming, lease: Lease) -> Option<S3Error> {
-        let mut body = OriginBody::new(incoming, lease, self.config.read_timeout, self.metrics.clone());
+        let mut body = self.body(incoming, lease);
         let mut read = BytesMut::new();
         while read.len() < MAX_ERROR_BODY
             && let Some(Ok(bytes)) = body.next().await
@@ -323,53 +412,6 @@ impl Origin {
             read.extend_from_slice(&bytes);
         }
         s3_error::parse(&read)
-    }
-
-    /// `false`: there are no others to try than those that were refused.
-    async fn renewed(&self, used: &Arc<Credentials>) -> bool {
-        self.credentials.refresh(used).await;
-        self.credentials.current(SystemTime::now()).is_some_and(|current| !Arc::ptr_eq(&current, used))
-    }
-
-    fn corrected(&self, now: SystemTime) -> SystemTime {
-        let offset = self.clock_offset.load(Ordering::Relaxed);
-        let magnitude = Duration::from_millis(offset.unsigned_abs());
-        if offset < 0 { now.checked_sub(magnitude).unwrap_or(UNIX_EPOCH) } else { now + magnitude }
-    }
-
-    /// `false`: no clock is that wrong.
-    fn correct_clock(&self, server_time: SystemTime) -> bool {
-        let Some(offset) = skew(server_time, SystemTime::now()) else { return false };
-        self.clock_offset.store(offset, Ordering::Relaxed);
-        tracing::warn!(origin = %self.label, offset_ms = offset, "this machine's clock is off; signing by the origin's");
-        true
-    }
-
-    /// Goes on to where the bucket is said to be; it is remembered once it has answered there. `false`: there is
-    /// nothing new in it.
-    fn correct_region(&self, journey: &mut Journey, region: &str, lasting: bool) -> bool {
-        if region == &*journey.place.region {
-            return false;
-        }
-        let known = self.place.load_full();
-        if region == &*known.region {
-            journey.place = known; // another fetch has found it meanwhile
-            return true;
-        }
-        let endpoint = moved(&journey.place.endpoint, &journey.place.region, region);
-        let pool = if endpoint == journey.place.endpoint {
-            Arc::clone(&journey.place.pool)
-        } else {
-            match Pool::new(&endpoint, &self.tls) {
-                Ok(pool) => pool,
-                Err(_) => return false,
-            }
-        };
-        tracing::warn!(origin = %self.label, configured = %self.config.region, actual = region,
-            "the bucket is in another Region; set `region` in the configuration");
-        journey.place = Arc::new(Place { region: region.into(), endpoint, pool });
-        journey.remember = lasting;
-        true
     }
 }
 

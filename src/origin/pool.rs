@@ -1,12 +1,10 @@
-//! Connections to one origin host: HTTP/1.1, kept alive for as long as S3 keeps them (s3 §2.15).
+//! Connections to one origin host: HTTP/1.1, kept alive for as long as the origin keeps them (s3 §2.15, behaviour §1.5).
 
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::Empty;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -15,10 +13,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::error::OriginError;
+use super::upload::Outgoing;
 use crate::config::Endpoint;
 
 /// S3 closes idle connections after 5–20 s; one second less than the least of it (s3 §2.15).
-const IDLE: Duration = Duration::from_secs(4);
+pub const IDLE: Duration = Duration::from_secs(4);
 /// Idle connections kept per host.
 const MAX_IDLE: usize = 256;
 /// An origin's response head may be this large (behaviour §2.4); hyper needs room for the start of the body, too.
@@ -29,17 +28,18 @@ pub struct Pool {
     host: Arc<str>,
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    keep: Duration,
     idle: Mutex<Vec<Idle>>,
 }
 
 struct Idle {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Outgoing>,
     since: Instant,
 }
 
 /// A connection that is ours until its answer has been read to the end.
 pub struct Lease {
-    pub sender: SendRequest<Empty<Bytes>>,
+    pub sender: SendRequest<Outgoing>,
     /// It had carried a request before: it may have been closed in the meantime.
     pub reused: bool,
     /// What it took to make it; nothing for one that was idle.
@@ -56,11 +56,15 @@ pub struct Dial {
 }
 
 impl Pool {
-    /// A pool for `endpoint`. With TLS, `tls` verifies the server; it must not offer h2 (s3 §2.15).
+    /// A pool for `endpoint` that keeps idle connections for `keep`. With TLS, `tls` verifies the server; it must not offer h2 (s3 §2.15).
     ///
     /// # Errors
     /// [`OriginError::Tls`] when the host is no name that a certificate could be verified for.
-    pub fn new(endpoint: &Endpoint, tls: &Arc<ClientConfig>) -> Result<Arc<Self>, OriginError> {
+    pub fn new(
+        endpoint: &Endpoint,
+        tls: &Arc<ClientConfig>,
+        keep: Duration,
+    ) -> Result<Arc<Self>, OriginError> {
         let host = endpoint.host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let tls = if endpoint.tls {
             let name = ServerName::try_from(host.clone()).map_err(|_| OriginError::Tls)?;
@@ -68,7 +72,8 @@ impl Pool {
         } else {
             None
         };
-        Ok(Arc::new(Self { host: host.into(), port: endpoint.connect_port(), tls, idle: Mutex::default() }))
+        let port = endpoint.connect_port();
+        Ok(Arc::new(Self { host: host.into(), port, tls, keep, idle: Mutex::default() }))
     }
 
     /// An idle connection that still seems open.
@@ -76,7 +81,7 @@ impl Pool {
     pub fn idle(self: &Arc<Self>) -> Option<Lease> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(Idle { sender, since }) = idle.pop() {
-            if since.elapsed() > IDLE {
+            if since.elapsed() > self.keep {
                 // The last one in is the youngest: the others are older still.
                 idle.clear();
                 return None;
@@ -101,7 +106,7 @@ impl Pool {
         }
     }
 
-    async fn dial(&self) -> Result<(SendRequest<Empty<Bytes>>, Dial), OriginError> {
+    async fn dial(&self) -> Result<(SendRequest<Outgoing>, Dial), OriginError> {
         let started = Instant::now();
         let mut addresses: Vec<_> =
             tokio::net::lookup_host((&*self.host, self.port)).await.map_err(|_| OriginError::Dns)?.collect();
@@ -124,7 +129,7 @@ impl Pool {
         Ok((sender, Dial { dns, connect: started.elapsed().saturating_sub(dns) }))
     }
 
-    fn give_back(&self, sender: SendRequest<Empty<Bytes>>) {
+    fn give_back(&self, sender: SendRequest<Outgoing>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MAX_IDLE && !sender.is_closed() {
             idle.push(Idle { sender, since: Instant::now() });
@@ -151,7 +156,7 @@ async fn connect_any(addresses: &[std::net::SocketAddr]) -> Result<TcpStream, Or
     Err(last)
 }
 
-async fn handshake<T>(io: TokioIo<T>) -> Result<SendRequest<Empty<Bytes>>, OriginError>
+async fn handshake<T>(io: TokioIo<T>) -> Result<SendRequest<Outgoing>, OriginError>
 where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {

@@ -1,11 +1,13 @@
 //! The head that will be sent: one strictly encoded path, and nothing of the viewer's but what was chosen for it.
 
-use http::header::{HOST, USER_AGENT};
+use std::sync::Arc;
+
+use http::header::{ACCEPT_ENCODING, HOST, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 
 use super::error::OriginError;
-use crate::config::{self, Endpoint};
+use crate::config::{self, Endpoint, OriginKind, S3Origin};
 use crate::semantics::path;
 
 /// What the edge wants of an origin.
@@ -20,6 +22,25 @@ pub struct Ask {
     pub headers: HeaderMap,
     /// The viewer's `Authorization`, where the cache policy forwards it (behaviour §10.1).
     pub authorization: Option<HeaderValue>,
+    /// What an origin that is not a bucket is told instead; of `headers` it gets the range and the conditions. `None`:
+    /// no such origin is asked.
+    pub told: Option<Arc<Told>>,
+}
+
+/// The viewer's request as a custom origin gets it (behaviour §4.4, §4.5).
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// As the viewer wrote it.
+    pub path: String,
+    /// As the viewer wrote it; empty: none.
+    pub query: String,
+    pub headers: HeaderMap,
+    /// The viewer's, where a policy forwards it, instead of the origin's own.
+    pub host: Option<HeaderValue>,
+    /// The viewer came over TLS.
+    pub secure: bool,
+    /// Cookies go to the origin, so its own are for whoever sent them (behaviour §5.6).
+    pub with_cookies: bool,
 }
 
 impl Ask {
@@ -32,7 +53,22 @@ impl Ask {
             query: String::new(),
             headers: HeaderMap::new(),
             authorization: None,
+            told: None,
         }
+    }
+}
+
+impl Ask {
+    /// It may be asked again: it changes nothing, and has no body (behaviour §8.7).
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD
+    }
+
+    /// It is meant to change something (RFC 9110 §9.2.1).
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        !(self.is_repeatable() || self.method == Method::OPTIONS)
     }
 }
 
@@ -46,12 +82,24 @@ pub enum Unaskable {
     Climbs,
 }
 
-/// May this decoded path be asked for?
+/// May `origin` be asked for this decoded path? A bucket needs a key; of any other server only the origin path is kept to
+/// (behaviour §1.5).
+///
+/// # Errors
+/// [`Unaskable`]
+pub fn check(decoded: &str, origin: &config::Origin) -> Result<(), Unaskable> {
+    match &origin.kind {
+        OriginKind::S3(_) => check_key(decoded, &origin.origin_path),
+        OriginKind::Custom(_) if origin.origin_path.is_empty() => Ok(()),
+        OriginKind::Custom(_) => check_key(decoded, &origin.origin_path),
+    }
+}
+
 ///
 /// # Errors
 /// [`Unaskable`], also for paths that only become the bucket's own once dot segments and empty ones are resolved:
 /// S3 would take them literally, other stores might not.
-pub fn check(decoded: &str, origin_path: &str) -> Result<(), Unaskable> {
+fn check_key(decoded: &str, origin_path: &str) -> Result<(), Unaskable> {
     let mut depth = 0_usize;
     let mut named = !origin_path.is_empty();
     for segment in decoded.split('/') {
@@ -68,13 +116,13 @@ pub fn check(decoded: &str, origin_path: &str) -> Result<(), Unaskable> {
 /// The target on the wire, which is also the one that is signed: the path decoded once and encoded strictly once, and
 /// the query (s3 §1.2, §1.3).
 #[must_use]
-pub fn target(origin: &config::Origin, endpoint: &Endpoint, ask: &Ask) -> String {
+pub fn target(s3: &S3Origin, origin_path: &str, endpoint: &Endpoint, ask: &Ask) -> String {
     let mut target = String::with_capacity(ask.path.len() + ask.query.len() + 64);
     if endpoint.path_style {
         target.push('/');
-        target.push_str(&origin.bucket);
+        target.push_str(&s3.bucket);
     }
-    target.push_str(&path::encode(&origin.origin_path));
+    target.push_str(&path::encode(origin_path));
     target.push_str(&path::encode(&ask.path));
     if !ask.query.is_empty() {
         target.push('?');
@@ -83,35 +131,48 @@ pub fn target(origin: &config::Origin, endpoint: &Endpoint, ask: &Ask) -> String
     target
 }
 
-/// The complete head, but for what signing adds.
+/// The complete head for a bucket, but for what signing adds.
 ///
 /// # Errors
 /// [`OriginError::Unsignable`] when the parts do not make an HTTP head; they always should.
 pub fn head(
     ask: &Ask,
-    origin: &config::Origin,
+    (origin, s3): (&config::Origin, &S3Origin),
     endpoint: &Endpoint,
     user_agent: &HeaderValue,
 ) -> Result<Parts, OriginError> {
     const EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucket-owner");
-    let unsignable = |_| OriginError::Unsignable;
-    let request = Request::builder()
-        .method(&ask.method)
-        .uri(target(origin, endpoint, ask))
-        .version(Version::HTTP_11)
-        .body(())
-        .map_err(unsignable)?;
-    let (mut parts, ()) = request.into_parts();
+    let target = target(s3, &origin.origin_path, endpoint, ask);
+    let mut parts = bare(&ask.method, target).ok_or(OriginError::Unsignable)?;
     parts.headers = ask.headers.clone();
     let host = HeaderValue::try_from(endpoint.authority()).map_err(|_| OriginError::Unsignable)?;
     parts.headers.insert(HOST, host);
     // The viewer's, where a policy takes it (behaviour §4.5).
     parts.headers.entry(USER_AGENT).or_insert_with(|| user_agent.clone());
-    if let Some(owner) = &origin.expected_bucket_owner {
+    overwrite(&mut parts.headers, &origin.custom_headers);
+    if let Some(owner) = &s3.expected_bucket_owner {
         let owner = HeaderValue::from_str(owner).map_err(|_| OriginError::Unsignable)?;
         parts.headers.insert(EXPECTED_OWNER, owner);
     }
     Ok(parts)
+}
+
+/// `None`: the target cannot stand in a request line.
+pub(super) fn bare(method: &Method, target: String) -> Option<Parts> {
+    let request = Request::builder().method(method).uri(target).version(Version::HTTP_11).body(());
+    request.ok().map(|request| request.into_parts().0)
+}
+
+/// The origin's own headers take the place of the viewer's (behaviour §4.6). An `Accept-Encoding` that is blank takes
+/// the viewer's away (behaviour §4.3).
+pub(super) fn overwrite(headers: &mut HeaderMap, own: &HeaderMap) {
+    for (name, value) in own {
+        if name == ACCEPT_ENCODING && value.as_bytes().trim_ascii().is_empty() {
+            headers.remove(name);
+        } else {
+            headers.insert(name, value.clone());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +197,7 @@ mod tests {
             ("/..a", "", Ok(())),
         ];
         for (decoded, origin_path, expected) in table {
-            assert_eq!(check(decoded, origin_path), expected, "{decoded} under {origin_path:?}");
+            assert_eq!(check_key(decoded, origin_path), expected, "{decoded} under {origin_path:?}");
         }
     }
 }

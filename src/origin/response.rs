@@ -117,7 +117,11 @@ pub enum Framing {
 /// # Errors
 /// Both kinds of framing at once, several lengths, or a coding that only the end of the connection ends: no origin
 /// needs them, and whoever reads them otherwise than we do sees another body.
-pub fn framing(headers: &HeaderMap) -> Result<Framing, OriginError> {
+pub fn framing(status: StatusCode, headers: &HeaderMap) -> Result<Framing, OriginError> {
+    // It has no body, whatever its fields say (RFC 9112 §6.3).
+    if status == StatusCode::NO_CONTENT {
+        return Ok(Framing::Length(0));
+    }
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), headers.contains_key(CONTENT_LENGTH)) {
         (Some(_), true) => Err(OriginError::InvalidResponse("both Content-Length and Transfer-Encoding")),
@@ -245,8 +249,9 @@ mod tests {
             (&[("content-length", "5, 5")], None),
         ];
         for (fields, expected) in table {
-            assert_eq!(framing(&map(fields)).ok(), *expected, "{fields:?}");
+            assert_eq!(framing(StatusCode::OK, &map(fields)).ok(), *expected, "{fields:?}");
         }
+        assert_eq!(framing(StatusCode::NO_CONTENT, &map(&[])).ok(), Some(Length(0)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::config::Origin;
+use crate::config::S3Origin;
 
 /// What STS takes as an inline policy, in characters (s3 §5.5).
 pub const MAX_CHARACTERS: usize = 2048;
@@ -23,9 +23,9 @@ pub enum PolicyError {
 ///
 /// # Errors
 /// When it is longer than [`MAX_CHARACTERS`].
-pub fn document(origin: &Origin) -> Result<String, PolicyError> {
+pub fn document(origin: &S3Origin, origin_path: &str) -> Result<String, PolicyError> {
     let bucket = format!("arn:{}:s3:::{}", partition(&origin.region), literal(&origin.bucket));
-    let objects = format!("{bucket}{}/*", literal(&origin.origin_path));
+    let objects = format!("{bucket}{}/*", literal(origin_path));
     let policy = Policy {
         version: "2012-10-17",
         statement: (

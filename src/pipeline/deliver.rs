@@ -99,6 +99,10 @@ pub(super) enum Wanted {
 
 /// `length`: bytes of the whole body, if known; without it there are no ranges (behaviour §6).
 pub(super) fn examine(view: &View<'_>, head: &Head, length: Option<u64>) -> Result<Wanted, Refusal> {
+    // A redirect is neither confirmed nor cut (RFC 9110 §13.2.1, §14.2).
+    if !head.status.is_success() {
+        return Ok(Wanted::Whole);
+    }
     let validators = head.validators();
     match conditional::evaluate(view.headers, validators) {
         Verdict::NotModified => return Ok(Wanted::NotModified),

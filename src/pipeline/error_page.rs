@@ -58,7 +58,7 @@ async fn fetch(
     let method = if parts.method == Method::HEAD { Method::HEAD } else { Method::GET };
     let view = view::parse(parts, tx.is_secure())?;
     let view = View { method: &method, raw_path: &raw_path, query: None, headers: &headers, ..view };
-    obtain(edge, site, behavior, &view, tx.viewer(), (&raw_path, &path)).await
+    obtain(edge, site, behavior, &view, tx.hop(), (&raw_path, &path)).await
 }
 
 /// Without conditions, range and body, which are about what was asked for, and not about the page.

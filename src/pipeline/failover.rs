@@ -17,7 +17,7 @@ impl Route {
         };
         let next = failover::next(&self.behavior, &ask.method, &failure).map(|next| &self.site.origins[next]);
         // The same path may name no key under the other's origin path.
-        match next.filter(|next| request::check(&ask.path, &next.config().origin_path).is_ok()) {
+        match next.filter(|next| request::check(&ask.path, next.config()).is_ok()) {
             Some(next) => {
                 tracing::debug!(origin = %self.origin.label(), next = %next.label(), %failure, "failover");
                 next.fetch(ask).await

@@ -32,6 +32,7 @@ use crate::policy::errors;
 use crate::policy::freshness::{self, Lifetime};
 use crate::policy::invalidation;
 use crate::policy::lookup::{self, Lookup};
+use crate::semantics::cache_control;
 use crate::semantics::conditional;
 use crate::semantics::range::{self, Spec};
 use crate::semantics::view::View;
@@ -194,7 +195,8 @@ impl Fetch {
             // It still answers those who wait, as a whole answer would.
             Admission::No(_) => freshness::lifetime(&self.route.behavior.cache_policy, &fields, at),
         };
-        let object = object.confirmed(&response.headers, lifetime, at).tagged(self.tags(&fields));
+        let mut object = object.confirmed(&response.headers, lifetime, at).tagged(self.tags(&fields));
+        object.head = object.head.without(&cache_control::withheld(&fields));
         let object = Arc::new(object);
         match admission {
             Admission::Store(_) | Admission::Slices(..) => {
@@ -234,9 +236,11 @@ impl Fetch {
             }
         };
         let (at, timing) = (response.received_at, response.timing);
+        let withheld = cache_control::withheld(&response.headers);
         let (head, body) = treatment.apply(response);
         let (mut writer, filling) = fill::begin(length);
         lead.tell(News::Arriving(Arc::new(Arriving::new(head.clone(), lifetime, at, timing, filling))));
+        let head = head.without(&withheld);
         // Without room those who wait still share this fetch; who comes later begins another.
         let kept = share.map(|share| (lead, share));
         if kept.is_none() {
@@ -272,7 +276,8 @@ impl Fetch {
 
     /// The head of a large object; its answer stands at byte `at`.
     fn slice(&self, lead: &Lead, response: OriginResponse, lifetime: Lifetime, layout: Layout, at: u64) {
-        let head = Head::new(StatusCode::OK, &response.headers);
+        let withheld = cache_control::withheld(&response.headers);
+        let head = Head::new(StatusCode::OK, &response.headers).without(&withheld);
         let tags = self.tags(&response.headers);
         let object = Arc::new(Object::sliced(head, lifetime, response.received_at, layout).tagged(tags));
         self.insert(lead, Entry::Object(Arc::clone(&object)));
@@ -332,7 +337,14 @@ impl Fetch {
             return lead.tell(News::Ready(object, Whence::Stale));
         }
         let fields = error.fields().cloned().unwrap_or_default();
-        let ttl = errors::ttl(status, &fields, &self.route.behavior.cache_policy, configured, now);
+        let ttl = errors::ttl(
+            status,
+            &fields,
+            &self.route.behavior.cache_policy,
+            configured,
+            self.route.behavior.asks,
+            now,
+        );
         match ttl.filter(|_| error.came_from_origin()) {
             Some(ttl) => {
                 let entry = Entry::Error { error: error.clone(), until: now.after(ttl) };

@@ -14,12 +14,13 @@ mod multipart;
 mod page;
 mod pass;
 mod redirect;
+mod send;
 mod sliced;
 pub mod tx;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use hyper::body::{Body as _, Incoming};
@@ -37,6 +38,7 @@ use crate::origin::request::{self, Ask};
 use crate::policy::encoding::{self, Normalized};
 use crate::policy::forward::{self, Unforwardable};
 use crate::policy::lookup::{self, Lookup};
+use crate::policy::told::{self, Hop};
 use crate::policy::{admission, key, query};
 use crate::semantics::path;
 use crate::semantics::view::{self, MAX_URL, View};
@@ -57,10 +59,10 @@ pub async fn serve(
     request: Request<Incoming>,
 ) -> Response<Tracked> {
     let (parts, incoming) = request.into_parts();
-    let has_body = !incoming.is_end_stream();
+    let mut body = Some(incoming).filter(|incoming| !incoming.is_end_stream());
     let mut tx = Transaction::begin(&edge, &connection, &parts);
     let mut policy = None;
-    let outcome = respond(&edge, &mut tx, &mut policy, &connection, &parts, has_body).await;
+    let outcome = respond(&edge, &mut tx, &mut policy, &connection, &parts, &mut body).await;
     let dress = policy.map(|policy| Dress { policy, maker: dress::maker(&outcome), asked: &parts });
     // Not in one `match`: what it looks at would stay in the future beside what comes of it.
     let refusal = match outcome {
@@ -71,18 +73,21 @@ pub async fn serve(
     finish::seal(&edge, tx, answer, dress)
 }
 
-/// `policy` becomes that of the behaviour, which refusals need, too.
+/// `policy` becomes that of the behaviour, which refusals need, too. `body` is taken where it goes to an origin.
 async fn respond(
     edge: &Arc<Edge>,
     tx: &mut Transaction,
     policy: &mut Option<Arc<ResponseHeadersPolicy>>,
     connection: &Connection,
     parts: &Parts,
-    has_body: bool,
+    body: &mut Option<Incoming>,
 ) -> Result<Answer, Refusal> {
     let view = view::parse(parts, connection.tls.is_some())?;
     let site = edge.sites.find(&view.host.name).ok_or(Refusal::UnknownHost)?;
     tx.found(site);
+    if !site.enabled {
+        return Err(Refusal::Disabled);
+    }
     let raw_path = site.substitute_root(view.raw_path);
     let path = path::decode(&raw_path).map_err(|_| Refusal::Malformed("invalid escape in the path"))?;
     let behavior = site.behaviors.find(&path::normalize(&path));
@@ -91,32 +96,28 @@ async fn respond(
     if let Some(answer) = protocol(edge, behavior, &view)? {
         return Ok(answer);
     }
-    method(behavior, &view, has_body)?;
-    obtain(edge, site, behavior, &view, connection.viewer, (&raw_path, &path)).await
+    method(behavior, &view, body.is_some())?;
+    let paths = (&*raw_path, &*path);
+    if send::is_for_origin(behavior, view.method, body.is_some()) {
+        let route = route(site, behavior, &view, tx.hop(), paths)?;
+        return Box::pin(send::send(edge, &route, &view, &raw_path, body.take())).await;
+    }
+    obtain(edge, site, behavior, &view, tx.hop(), paths).await
 }
 
 /// The object that is meant: from the cache, or from the behaviour's origin. `raw_path` is for the key, `path` (decoded)
-/// for the origin.
+/// for a bucket.
 async fn obtain(
     edge: &Arc<Edge>,
     site: &Arc<Site>,
     behavior: &Arc<Behavior>,
     view: &View<'_>,
-    viewer: SocketAddr,
+    hop: Hop<'_>,
     (raw_path, path): (&str, &str),
 ) -> Result<Answer, Refusal> {
-    let origin = &site.origins[behavior.origin];
-    request::check(path, &origin.config().origin_path)?;
+    request::check(path, site.origins[behavior.origin].config())?;
     let accepted = encoding::normalized(behavior.encoding, view.version, view.headers);
-    let route = || -> Result<Route, Refusal> {
-        Ok(Route {
-            site: Arc::clone(site),
-            behavior: Arc::clone(behavior),
-            origin: Arc::clone(origin),
-            ask: ask(behavior, viewer, view, path.to_owned())?,
-            accepted,
-        })
-    };
+    let route = || route(site, behavior, view, hop, (raw_path, path));
     if admission::request(behavior, view.method).is_err() {
         return Box::pin(pass::pass(&route()?, view)).await;
     }
@@ -156,6 +157,20 @@ struct Route {
     accepted: Normalized,
 }
 
+fn route(
+    site: &Arc<Site>,
+    behavior: &Arc<Behavior>,
+    view: &View<'_>,
+    hop: Hop<'_>,
+    (raw_path, path): (&str, &str),
+) -> Result<Route, Refusal> {
+    let origin = Arc::clone(&site.origins[behavior.origin]);
+    request::check(path, origin.config())?;
+    let accepted = encoding::normalized(behavior.encoding, view.version, view.headers);
+    let ask = ask(behavior, hop, view, (raw_path, path), accepted)?;
+    Ok(Route { site: Arc::clone(site), behavior: Arc::clone(behavior), origin, ask, accepted })
+}
+
 /// May this behaviour be asked over this scheme (behaviour §2.1)?
 fn protocol(edge: &Edge, behavior: &Behavior, view: &View<'_>) -> Result<Option<Answer>, Refusal> {
     if view.secure {
@@ -174,26 +189,42 @@ fn method(behavior: &Behavior, view: &View<'_>, has_body: bool) -> Result<(), Re
         Method::GET | Method::HEAD if has_body || view.has_body() => Err(Refusal::UnexpectedBody),
         Method::GET | Method::HEAD => Ok(()),
         Method::OPTIONS if behavior.allow_options => Ok(()),
+        Method::POST | Method::PUT | Method::PATCH | Method::DELETE if behavior.allow_writes => Ok(()),
         _ => Err(Refusal::MethodNotAllowed),
     }
 }
 
 /// The origin's question: the path, and of the viewer's request only what the policies take (behaviour §4.4, s3 §2.1).
 /// A HEAD asks for the object, too: the next GET wants it (behaviour §6).
-fn ask(behavior: &Behavior, viewer: SocketAddr, view: &View<'_>, path: String) -> Result<Ask, Refusal> {
-    let mut ask = Ask::get(path);
-    ask.headers = forward::headers(behavior, view, viewer).map_err(|why| match why {
-        Unforwardable::NotText => Refusal::Malformed("a field that is forwarded is not text"),
-        Unforwardable::TooLarge => Refusal::HeadersTooLarge,
-    })?;
-    ask.query = query::forwarded(view.query, behavior);
-    if ask.query.len() > MAX_URL {
-        return Err(Refusal::UrlTooLong);
+fn ask(
+    behavior: &Behavior,
+    hop: Hop<'_>,
+    view: &View<'_>,
+    (raw_path, path): (&str, &str),
+    accepted: Normalized,
+) -> Result<Ask, Refusal> {
+    let mut ask = Ask::get(path.to_owned());
+    if view.method != Method::HEAD {
+        ask.method = view.method.clone();
     }
-    if view.method == Method::OPTIONS {
-        ask.method = Method::OPTIONS;
+    if behavior.asks.s3 {
+        ask.headers = forward::headers(behavior, view, hop.viewer).map_err(|why| match why {
+            Unforwardable::NotText => Refusal::Malformed("a field that is forwarded is not text"),
+            Unforwardable::TooLarge => Refusal::HeadersTooLarge,
+        })?;
+        ask.query = query::forwarded(view.query, behavior);
+        if ask.query.len() > MAX_URL {
+            return Err(Refusal::UrlTooLong);
+        }
+        let keyed = ask.headers.remove(AUTHORIZATION);
+        let kept = forward::keeps_authorization(behavior, view.method);
+        ask.authorization = keyed.or_else(|| view.headers.get(AUTHORIZATION).filter(|_| kept).cloned());
     }
-    ask.authorization = ask.headers.remove(http::header::AUTHORIZATION);
+    if behavior.asks.custom {
+        let mut told = told::told(behavior, view, raw_path, hop)?;
+        accepted.tell(&mut told.headers);
+        ask.told = Some(Arc::new(told));
+    }
     Ok(ask)
 }
 

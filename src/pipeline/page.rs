@@ -1,4 +1,4 @@
-//! The small pages that the edge answers with in its own name. They carry the request id and nothing else that a
+//! The small pages that the edge answers with in its own name, where an origin has none for viewers to see. They carry the request id and nothing else that a
 //! stranger should not know (behaviour §8.6, s3 §2.10).
 
 use http::header::{CONNECTION, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
@@ -19,6 +19,12 @@ use crate::semantics::range;
 pub(super) fn refusal(edge: &Edge, tx: &mut Transaction, parts: &Parts, refusal: &Refusal) -> Answer {
     tx.refused(refusal);
     let status = refusal.status();
+    if let Some(answer) = refusal.origin().and_then(OriginError::answer) {
+        let mut response = Response::new(Body::Full(answer.body.clone()));
+        *response.status_mut() = status;
+        response.headers_mut().clone_from(&answer.headers);
+        return Answer { response, result: ResultType::Error };
+    }
     let (content_type, text) = match refusal.origin() {
         Some(OriginError::Refused { code, .. }) => {
             ("application/xml", s3_error::page(code.as_deref(), status, tx.request_id()))

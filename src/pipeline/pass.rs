@@ -60,7 +60,7 @@ fn joined(view: &View<'_>, name: &HeaderName) -> Option<HeaderValue> {
 
 /// The viewer's own question. `true`: it resumes a download of one version, and 412 means that there is another.
 /// S3 knows no `If-Range`; `If-Match` beside the range says the same (s3 §2.4).
-fn own(ask: &Ask, view: &View<'_>) -> (Ask, bool) {
+pub(super) fn own(ask: &Ask, view: &View<'_>) -> (Ask, bool) {
     let mut ask = whole(ask, view);
     for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE] {
         if let Some(value) = joined(view, &name) {
@@ -79,6 +79,10 @@ fn own(ask: &Ask, view: &View<'_>) -> (Ask, bool) {
         Some(tag) if tag.as_bytes().starts_with(b"\"") && !ask.headers.contains_key(IF_MATCH) => {
             ask.headers.insert(RANGE, range.clone());
             ask.headers.insert(IF_MATCH, tag.clone());
+            if ask.told.is_some() {
+                // Not every server knows `If-Match`.
+                ask.headers.insert(IF_RANGE, tag.clone());
+            }
             (ask, true)
         }
         // A date, or a weak tag: the whole object is always right.

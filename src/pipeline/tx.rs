@@ -18,6 +18,7 @@ use crate::edge::{Edge, Site};
 use crate::error::Refusal;
 use crate::observe::record::{DetailedResult, Record, ResultType, TlsFacts};
 use crate::origin::error::OriginError;
+use crate::policy::told::Hop;
 use crate::semantics::{range, view};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -115,8 +116,14 @@ impl Transaction {
         self.site.as_ref()
     }
 
-    pub(super) fn viewer(&self) -> SocketAddr {
-        self.record.viewer
+    /// What an origin may be told of the way to it.
+    pub(super) fn hop(&self) -> Hop<'_> {
+        Hop {
+            viewer: self.record.viewer,
+            request_id: &self.record.request_id,
+            node: self.edge.marks.node(),
+            name: &self.edge.identity.name,
+        }
     }
 
     pub(super) fn is_secure(&self) -> bool {

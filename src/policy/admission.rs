@@ -35,7 +35,7 @@ pub enum NotStored {
     TooLarge,
     /// Its headers and the policy together make a TTL of zero.
     ZeroTtl,
-    /// Nothing but a whole 200 is kept.
+    /// Only whole answers and redirects are kept.
     Status,
     /// Its end cannot be told from a lost connection.
     Unframed,
@@ -72,8 +72,8 @@ pub struct Answer<'a> {
 #[must_use]
 pub fn response(answer: Answer<'_>, behavior: &Behavior, max_object: u64, now: Timestamp) -> Admission {
     let large = answer.length.is_some_and(|length| length > max_object);
-    let version = if large { version(answer.headers) } else { None };
-    let refused = if answer.status != StatusCode::OK {
+    let version = if large && answer.status == StatusCode::OK { version(answer.headers) } else { None };
+    let refused = if !is_kept(answer.status) {
         Some(NotStored::Status)
     } else if !answer.framed {
         Some(NotStored::Unframed)
@@ -105,6 +105,11 @@ fn version(headers: &HeaderMap) -> Option<Arc<str>> {
     (strong && ranges).then(|| Arc::from(etag))
 }
 
+/// behaviour §5.6, RFC 9110 §15.1. Errors have rules of their own.
+fn is_kept(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 302 | 307 | 308)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -112,7 +117,7 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     use super::*;
-    use crate::config::{CachePolicy, ViewerProtocolPolicy};
+    use crate::config::{Asks, CachePolicy, ViewerProtocolPolicy};
 
     fn behavior(min: u64, default: u64, max: u64, cache_options: bool) -> Behavior {
         Behavior {
@@ -120,6 +125,8 @@ mod tests {
             path_pattern: "*".into(),
             origin: 0,
             viewer_protocol_policy: ViewerProtocolPolicy::AllowAll,
+            allow_writes: false,
+            asks: Asks::default(),
             allow_options: true,
             cache_options,
             cache_policy: Arc::new(CachePolicy {
@@ -160,7 +167,10 @@ mod tests {
             (200, none, Some(101), true, Some(TooLarge)),
             (200, none, Some(100), true, None),
             (206, none, Some(5), true, Some(Status)),
-            (204, none, Some(0), true, Some(Status)),
+            (204, none, Some(0), true, None),
+            (301, none, Some(5), true, None), // behaviour §5.6
+            (302, none, Some(5), true, None),
+            (303, none, Some(5), true, Some(Status)),
             (200, &[("vary", "Origin, *")], Some(5), true, Some(VaryAny)),
             (200, &[("cache-control", "no-store")], Some(5), true, Some(ZeroTtl)), // behaviour §5.1, m = 0
             (200, &[("cache-control", "private")], Some(5), true, Some(ZeroTtl)),

@@ -15,7 +15,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::{CachePolicy, OriginRequestPolicy, Selection, ViewerProtocolPolicy};
+    use crate::config::{Asks, CachePolicy, OriginRequestPolicy, Selection, ViewerProtocolPolicy};
 
     /// behaviour §5.7
     #[test]
@@ -33,6 +33,8 @@ mod tests {
                 path_pattern: "*".into(),
                 origin: 0,
                 viewer_protocol_policy: ViewerProtocolPolicy::AllowAll,
+                allow_writes: false,
+                asks: Asks::default(),
                 allow_options: false,
                 cache_options: false,
                 cache_policy: Arc::new(CachePolicy { cookies: cache, ..CachePolicy::default() }),

@@ -1,8 +1,9 @@
-//! Which cookies are part of the key?
+//! Which cookies are part of the key, and which go to a custom origin?
 
-use http::HeaderMap;
 use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
 
+use super::forward;
 use crate::config::Selection;
 
 /// The cookies that `selection` takes, `name=value` each, in the order of their names (behaviour §4.2); equal names
@@ -12,15 +13,29 @@ use crate::config::Selection;
 /// cookies, and those that sign a request never split the cache (behaviour §4.2, §11.7).
 #[must_use]
 pub fn keyed<'h>(headers: &'h HeaderMap, selection: &Selection) -> Vec<&'h [u8]> {
-    if selection.is_none() {
-        return Vec::new();
+    if selection.is_none() { Vec::new() } else { chosen(headers, |name| selection.takes(name)) }
+}
+
+/// The `Cookie` that goes to an origin by both policies (behaviour §4.4); `None`: none of them is left.
+#[must_use]
+pub fn forwarded(headers: &HeaderMap, cache: &Selection, request: &Selection) -> Option<HeaderValue> {
+    if cache.is_none() && request.is_none() {
+        return None;
     }
+    let chosen = chosen(headers, |name| forward::takes(cache, request, name));
+    let mut value =
+        HeaderValue::from_bytes(&chosen.join(&b"; "[..])).ok().filter(|value| !value.is_empty())?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn chosen(headers: &HeaderMap, takes: impl Fn(&str) -> bool) -> Vec<&[u8]> {
     // HTTP/2 may divide the header into several (RFC 9113 §8.2.3).
-    let lines = headers.get_all(COOKIE).iter().map(http::HeaderValue::as_bytes);
+    let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
     let parts = lines.flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
     let cookies: Option<Vec<_>> = parts.filter(|part| !part.is_empty()).map(parse).collect();
     let mut cookies = cookies.unwrap_or_default();
-    cookies.retain(|cookie| !is_reserved(cookie.name) && selection.takes(cookie.name));
+    cookies.retain(|cookie| !is_reserved(cookie.name) && takes(cookie.name));
     cookies.sort_by_key(|cookie| cookie.name);
     cookies.into_iter().map(|cookie| cookie.whole).collect()
 }
@@ -51,8 +66,6 @@ fn is_reserved(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-
-    use http::HeaderValue;
 
     use super::*;
 
@@ -88,6 +101,30 @@ mod tests {
             }
             let expected: Vec<_> = expected.iter().map(|cookie| cookie.as_bytes()).collect();
             assert_eq!(keyed(&headers, selection), expected, "{lines:?} by {selection:?}");
+        }
+    }
+
+    /// behaviour §4.4
+    #[test]
+    fn which_cookies_a_custom_origin_gets() {
+        let b = || Selection::Whitelist(list(&["b"]));
+        let not_b = || Selection::AllExcept(list(&["b"]));
+        for (cache, request, expected) in [
+            (Selection::None, Selection::None, None),
+            (b(), Selection::None, Some("b=2")),
+            (Selection::None, Selection::All, Some("a=1; b=2; c=3")), // sorted
+            (Selection::Whitelist(list(&["c"])), b(), Some("b=2; c=3")),
+            (not_b(), b(), Some("a=1; b=2; c=3")),
+            (Selection::Whitelist(list(&["x"])), Selection::None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(COOKIE, HeaderValue::from_static("c=3; b=2; a=1; $x=1"));
+            let found = forwarded(&headers, &cache, &request);
+            assert_eq!(
+                found.as_ref().map(|value| value.to_str().unwrap()),
+                expected,
+                "{cache:?} {request:?}"
+            );
         }
     }
 }

@@ -6,23 +6,24 @@ use http::{HeaderMap, StatusCode};
 
 use super::freshness::{is_unwelcome, remaining};
 use crate::clock::Timestamp;
-use crate::config::{CachePolicy, ErrorResponse};
+use crate::config::{Asks, CachePolicy, ErrorResponse};
 use crate::semantics::cache_control;
 
 /// `ErrorCachingMinTTL` of a status that was given none (behaviour §8.1).
 const DEFAULT_MIN_TTL: Duration = Duration::from_secs(10);
-/// What a configured zero comes to with an S3 origin, and all of ours are (behaviour §8.1).
+/// What a configured zero comes to with an S3 origin (behaviour §8.1).
 const LEAST_MIN_TTL: Duration = Duration::from_secs(1);
 
 /// How long an origin's error answer to a GET, HEAD or cacheable OPTIONS is kept, from `now` (behaviour §8.1).
 /// `None`: it is not cached. `configured` is for this very status; a page is cached with its error (behaviour §8.3), so
-/// it makes a status cacheable that otherwise would need a time of its own.
+/// it makes a status cacheable that otherwise would need a time of its own. `asks`: whose error it may be.
 #[must_use]
 pub fn ttl(
     status: StatusCode,
     response: &HeaderMap,
     policy: &CachePolicy,
     configured: Option<&ErrorResponse>,
+    asks: Asks,
     now: Timestamp,
 ) -> Option<Duration> {
     if policy.caching_disabled() {
@@ -38,7 +39,7 @@ pub fn ttl(
         Rule::WhenTimed if has_page && !unwelcome => {}
         Rule::UnlessUnwelcome | Rule::WhenTimed | Rule::Never => return None,
     }
-    let least = min_ttl(configured).max(LEAST_MIN_TTL);
+    let least = min_ttl(configured).max(if asks.s3 { LEAST_MIN_TTL } else { Duration::ZERO });
     // `no-store` and the like do not keep the others out, but with one of them no longer time counts.
     let asked = if unwelcome { None } else { remaining(&control, response, now) };
     Some(asked.map_or(least, |asked| asked.min(policy.max_ttl).max(least)))

@@ -33,6 +33,8 @@ pub fn next(behavior: &Behavior, method: &Method, failure: &OriginError) -> Opti
         | OriginError::Unsignable => counts_as_told(),
         // The answer had begun, or nobody was asked.
         OriginError::BodyCutShort | OriginError::BodyStalled | OriginError::Abandoned => false,
+        // The viewer's fault.
+        OriginError::UploadBroken | OriginError::UploadTooLarge => false,
     };
     (covers && moves_on).then_some(failover.origin)
 }
@@ -43,7 +45,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{CachePolicy, Failover, ViewerProtocolPolicy};
+    use crate::config::{Asks, CachePolicy, Failover, ViewerProtocolPolicy};
     use crate::origin::s3_error::Cause;
 
     fn behavior(status_codes: &[u16], cache_options: bool) -> Behavior {
@@ -52,6 +54,8 @@ mod tests {
             path_pattern: "*".into(),
             origin: 0,
             viewer_protocol_policy: ViewerProtocolPolicy::AllowAll,
+            allow_writes: false,
+            asks: Asks::default(),
             allow_options: true,
             cache_options,
             cache_policy: Arc::new(CachePolicy {
@@ -68,7 +72,7 @@ mod tests {
     }
 
     fn refused(status: u16, cause: Cause) -> OriginError {
-        OriginError::Refused { status, cause, code: None, fields: Arc::default() }
+        OriginError::Refused { status, cause, code: None, fields: Arc::default(), answer: None }
     }
 
     #[test]

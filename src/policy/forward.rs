@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::{key, viewer_header};
@@ -51,6 +51,13 @@ pub fn headers(behavior: &Behavior, view: &View<'_>, viewer: SocketAddr) -> Resu
             append(&mut told, name, value);
         }
     }
+    if is_write(view.method) {
+        for name in &WRITTEN {
+            for value in view.headers.get_all(name).iter().filter(|value| value.to_str().is_ok()) {
+                append(&mut told, name, value);
+            }
+        }
+    }
     add_requested(&mut told, behavior, view);
     for &header in made(behavior) {
         if let Ok(value) = HeaderValue::try_from(&*viewer_header::value(header, view, viewer)) {
@@ -59,6 +66,23 @@ pub fn headers(behavior: &Behavior, view: &View<'_>, viewer: SocketAddr) -> Resu
     }
     let size: usize = told.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if size > MAX_FORWARDED { Err(Unforwardable::TooLarge) } else { Ok(told) }
+}
+
+/// What an object is written with, and what tells that it came whole (behaviour §4.5).
+static WRITTEN: [HeaderName; 2] = [CONTENT_TYPE, HeaderName::from_static("content-md5")];
+/// What an object may be written with where a policy takes it.
+static WRITTEN_IF_TAKEN: [HeaderName; 3] = [CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE];
+
+/// It is meant to change something (behaviour §2.2).
+#[must_use]
+pub fn is_write(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(method)
+}
+
+/// `Authorization` goes without any policy with what is never cached, but for reads (behaviour §4.5).
+#[must_use]
+pub fn keeps_authorization(behavior: &Behavior, method: &Method) -> bool {
+    is_write(method) || (method == Method::OPTIONS && !behavior.cache_options)
 }
 
 /// `Authorization` goes by the cache policy, and by it alone (behaviour §4.5).
@@ -75,7 +99,9 @@ fn add_requested(told: &mut HeaderMap, behavior: &Behavior, view: &View<'_>) {
     hop::strip(&mut fields);
     for name in fields.keys() {
         let is_keyed = behavior.cache_policy.headers.contains(name) || told.contains_key(name);
-        if is_keyed || !policy.headers.takes(name.as_str()) || !s3::takes_header(name.as_str()) {
+        let may_go =
+            s3::takes_header(name.as_str()) || (is_write(view.method) && WRITTEN_IF_TAKEN.contains(name));
+        if is_keyed || !may_go || !policy.headers.takes(name.as_str()) {
             continue;
         }
         for value in fields.get_all(name).iter().filter(|value| value.to_str().is_ok()) {
@@ -85,13 +111,13 @@ fn add_requested(told: &mut HeaderMap, behavior: &Behavior, view: &View<'_>) {
 }
 
 /// Whatever a viewer sends may be a secret, so none of it shows in a debug print.
-fn append(told: &mut HeaderMap, name: &HeaderName, value: &HeaderValue) {
+pub(super) fn append(told: &mut HeaderMap, name: &HeaderName, value: &HeaderValue) {
     let mut value = value.clone();
     value.set_sensitive(true);
     told.append(name.clone(), value);
 }
 
-fn made(behavior: &Behavior) -> impl Iterator<Item = &ViewerHeader> {
+pub(super) fn made(behavior: &Behavior) -> impl Iterator<Item = &ViewerHeader> {
     let CachePolicy { viewer_headers, .. } = &*behavior.cache_policy;
     viewer_headers
         .iter()

@@ -14,4 +14,5 @@ pub mod key;
 pub mod lookup;
 pub mod query;
 pub mod response_headers;
+pub mod told;
 pub mod viewer_header;

@@ -40,6 +40,18 @@ pub fn forwarded(query: Option<&str>, behavior: &Behavior) -> String {
     parameters.collect::<Vec<_>>().join("&")
 }
 
+/// What goes to an origin that is not a bucket: the parameters that the policies take, as the viewer wrote them; empty:
+/// nothing (behaviour §4.4).
+#[must_use]
+pub fn as_written(query: Option<&str>, behavior: &Behavior) -> String {
+    let Some(query) = query.filter(|_| takes_any(behavior)) else { return String::new() };
+    let cache = &behavior.cache_policy.query_strings;
+    let request =
+        behavior.origin_request_policy.as_ref().map_or(&Selection::None, |policy| &policy.query_strings);
+    let taken = query.split('&').filter(|parameter| forward::takes(cache, request, &name(parameter)));
+    taken.collect::<Vec<_>>().join("&")
+}
+
 /// Puts the values of each repeated name in order, and leaves the names where they are. A signature is over sorted
 /// names, but not every store sorts equal names by their values, as S3 does: sent in that order, all agree.
 fn sort_repeated(parameters: &mut [(String, String)]) {

@@ -41,6 +41,23 @@ pub fn parse(headers: &HeaderMap) -> CacheControl {
     control
 }
 
+/// The fields that a cache must not keep of an answer that it keeps: `no-cache="Set-Cookie"` and `private="…"` (RFC 9111
+/// §5.2.2.4, §5.2.2.7; behaviour §5.6).
+#[must_use]
+pub fn withheld(headers: &HeaderMap) -> Vec<HeaderName> {
+    let mut fields = Vec::new();
+    for field in headers.get_all(CACHE_CONTROL) {
+        for (name, argument) in (Directives { rest: field.as_bytes() }) {
+            let limits = name.eq_ignore_ascii_case(b"no-cache") || name.eq_ignore_ascii_case(b"private");
+            if limits && names_fields(argument.as_deref()) {
+                let names = argument.iter().flat_map(|names| names.split(|&b| b == b','));
+                fields.extend(names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()));
+            }
+        }
+    }
+    fields
+}
+
 /// A non-negative number of seconds, too large ones clamped (RFC 9111 §1.2.2). `None`: something else stands there.
 pub(crate) fn delta_seconds(digits: &[u8]) -> Option<Duration> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {

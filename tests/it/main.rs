@@ -15,6 +15,7 @@ mod faults;
 mod invalidation;
 mod layers;
 mod operations;
+mod origins;
 mod parity;
 mod protocols;
 mod ranges;

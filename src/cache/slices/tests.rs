@@ -91,7 +91,13 @@ impl Source for At {
 }
 
 fn gone() -> OriginError {
-    OriginError::Refused { status: 412, cause: Cause::Other, code: None, fields: Arc::default() }
+    OriginError::Refused {
+        status: 412,
+        cause: Cause::Other,
+        code: None,
+        fields: Arc::default(),
+        answer: None,
+    }
 }
 
 /// A cache in front of a [`World`], and the head of its present version under the key `a`.

@@ -151,6 +151,9 @@ fn distribution(table: &mut Table<'_>) -> raw::Distribution {
         custom_error_responses: table.tables("custom_error_response", custom_error_response),
         origin_groups: table.tables("origin_group", origin_group),
         cache_tag_header: table.field("cache_tag_header"),
+        enabled: table.field("enabled"),
+        comment: table.field("comment"),
+        domain_name: table.field("domain_name"),
         ..raw::Distribution::default()
     }
 }
@@ -177,7 +180,22 @@ fn origin(table: &mut Table<'_>) -> raw::Origin {
         connection_attempts: table.field("connection_attempts"),
         connection_timeout: table.field("connection_timeout"),
         read_timeout: table.field("read_timeout"),
-        ..raw::Origin::default()
+        response_completion_timeout: table.field("response_completion_timeout"),
+        custom_headers: table.tables("custom_header", |table| raw::OriginHeader {
+            name: table.field("name"),
+            value: table.field("value"),
+        }),
+        custom_origin: table.table("custom_origin", custom_origin),
+    }
+}
+
+fn custom_origin(table: &mut Table<'_>) -> raw::CustomOrigin {
+    raw::CustomOrigin {
+        http_port: table.field("http_port"),
+        https_port: table.field("https_port"),
+        origin_protocol_policy: table.field("origin_protocol_policy"),
+        origin_ssl_protocols: table.list("origin_ssl_protocols"),
+        keepalive_timeout: table.field("keepalive_timeout"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::HOST;
 
 use super::super::raw::{self, At, Field, List, Typed};
-use super::super::{Behavior, CachePolicy, Encoding, Failover, Origin, ViewerProtocolPolicy, policies};
+use super::super::{Asks, Behavior, CachePolicy, Encoding, Failover, Origin, ViewerProtocolPolicy, policies};
 use super::cache_policy::Policies;
 use super::origin_group::Group;
 use super::origin_request_policy::{RequestPolicies, warn_of_what_s3_is_not_told};
@@ -74,15 +74,20 @@ fn behavior(
         ("https-only", ViewerProtocolPolicy::HttpsOnly),
         ("allow-all", ViewerProtocolPolicy::AllowAll),
     ];
-    let (allow_options, cache_options) = methods(report, raw);
+    let methods = methods(report, raw);
     let (origin, failover) = target_origin(report, at, &raw.target_origin, scope);
     let cache_policy = scope.named.cache.find(report, &raw.cache_policy);
     let origin_request_policy = scope.named.requests.find(report, &raw.origin_request_policy);
-    refuse_host_in_key(report, raw, &cache_policy);
-    let assumes_role = scope.origins.get(origin).is_some_and(|origin| origin.role.is_some());
-    let request_policy = origin_request_policy.as_deref();
-    warn_of_what_s3_is_not_told(report, raw, &cache_policy, request_policy, assumes_role);
-    let encoding = encoding(report, raw, &cache_policy);
+    let asks = asks(scope, origin, failover.as_ref());
+    if asks.s3 {
+        refuse_host_in_key(report, raw, &cache_policy);
+        let s3 = scope.origins.get(origin).and_then(|origin| origin.s3());
+        let assumes_role = s3.is_some_and(|s3| s3.role.is_some());
+        let request_policy = origin_request_policy.as_deref();
+        warn_of_what_s3_is_not_told(report, raw, &cache_policy, request_policy, assumes_role);
+        warn_of_writes(report, raw, methods, assumes_role);
+    }
+    let encoding = encoding(report, raw, &cache_policy, asks);
     Behavior {
         path_pattern,
         origin,
@@ -91,29 +96,33 @@ fn behavior(
             &PROTOCOLS,
             ViewerProtocolPolicy::RedirectToHttps,
         ),
-        allow_options,
-        cache_options,
+        allow_options: methods.allowed >= Methods::ReadAndOptions,
+        cache_options: methods.cached >= Methods::ReadAndOptions,
         cache_policy,
         response_headers_policy: scope.named.response_headers.find(report, &raw.response_headers_policy),
         failover,
         origin_request_policy,
         encoding,
+        allow_writes: methods.allowed == Methods::All,
+        asks,
     }
 }
 
-/// behaviour §4.3, §7.1. Every origin is S3, which does not negotiate.
-fn encoding(report: &mut Report, raw: &raw::Behavior, policy: &CachePolicy) -> Encoding {
-    let Some(typed) = raw.compress.given().filter(|typed| typed.value) else { return Encoding::default() };
+/// behaviour §4.3, §7.1. S3 does not negotiate, any other origin may.
+fn encoding(report: &mut Report, raw: &raw::Behavior, policy: &CachePolicy, asks: Asks) -> Encoding {
     let (gzip, brotli) = (policy.enable_accept_encoding_gzip, policy.enable_accept_encoding_brotli);
+    let negotiated =
+        if asks.custom { Encoding { gzip, brotli, compress: false } } else { Encoding::default() };
+    let Some(typed) = raw.compress.given().filter(|typed| typed.value) else { return negotiated };
     if !cfg!(feature = "compress") {
         let fix = "build it with the cargo feature \"compress\"; until then everything is sent as the origin sends it";
         report.warn(&typed.at, "this binary was built without compression", fix);
-        return Encoding::default();
+        return negotiated;
     }
     if policy.caching_disabled() {
         let fix = "use a policy that caches; objects are compressed before they are stored";
         report.warn(&typed.at, "nothing is compressed: the cache policy keeps nothing", fix);
-        return Encoding::default();
+        return negotiated;
     }
     if !gzip && !brotli {
         let fix = "use a policy with enable_accept_encoding_gzip or enable_accept_encoding_brotli";
@@ -122,7 +131,26 @@ fn encoding(report: &mut Report, raw: &raw::Behavior, policy: &CachePolicy) -> E
     Encoding { gzip, brotli, compress: gzip || brotli }
 }
 
-/// Every origin is S3, and S3 would take the viewer's Host for a bucket's name (behaviour §4.1). A managed policy
+/// The kinds of the behaviour's origins; a bucket where there is no telling, since an error was reported.
+fn asks(scope: &Scope<'_>, origin: usize, failover: Option<&Failover>) -> Asks {
+    let is_s3 = |index: usize| scope.origins.get(index).is_none_or(|origin| origin.s3().is_some());
+    let first = is_s3(origin);
+    let second = failover.map_or(first, |failover| is_s3(failover.origin));
+    Asks { s3: first || second, custom: !(first && second) }
+}
+
+/// The session policy of a role lets it read.
+fn warn_of_writes(report: &mut Report, raw: &raw::Behavior, methods: MethodSets, assumes_role: bool) {
+    if let Some(typed) = raw.allowed_methods.given()
+        && assumes_role
+        && methods.allowed == Methods::All
+    {
+        let message = "S3 refuses writes here: the session of role_arn may s3:GetObject and no more";
+        report.warn(&typed.at, message, "use the process's own identity, which may s3:PutObject");
+    }
+}
+
+/// S3 would take the viewer's Host for a bucket's name (behaviour §4.1). A managed policy
 /// cannot be changed by who uses it, so with one the Host splits the cache and is not forwarded.
 fn refuse_host_in_key(report: &mut Report, raw: &raw::Behavior, policy: &CachePolicy) {
     let Some(typed) = raw.cache_policy.given().filter(|_| policy.headers.contains(&HOST)) else { return };
@@ -164,25 +192,36 @@ fn target_origin(
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Methods {
     Read,
     ReadAndOptions,
+    All,
 }
 
-/// Whether OPTIONS is allowed, and whether its answers are cached.
-fn methods(report: &mut Report, raw: &raw::Behavior) -> (bool, bool) {
-    let allowed = method_set(report, &raw.allowed_methods) == Methods::ReadAndOptions;
-    let cached = method_set(report, &raw.cached_methods) == Methods::ReadAndOptions;
-    if let Some(typed) = raw.cached_methods.given()
-        && cached
-        && !allowed
-        && !matches!(raw.allowed_methods, Field::Unreadable)
-    {
-        report.error(&typed.at, "OPTIONS is cached, but it is not allowed", "add OPTIONS to allowed_methods");
-    }
-    (allowed, cached)
+#[derive(Debug, Clone, Copy)]
+struct MethodSets {
+    allowed: Methods,
+    cached: Methods,
 }
+
+fn methods(report: &mut Report, raw: &raw::Behavior) -> MethodSets {
+    let allowed = method_set(report, &raw.allowed_methods);
+    let mut cached = method_set(report, &raw.cached_methods);
+    if let Some(typed) = raw.cached_methods.given() {
+        if cached == Methods::All {
+            let message = "InvalidArgument: answers to PUT, PATCH, POST and DELETE are never cached";
+            report.error(&typed.at, message, READING);
+            cached = Methods::Read;
+        } else if cached > allowed && !matches!(raw.allowed_methods, Field::Unreadable) {
+            let message = "OPTIONS is cached, but it is not allowed";
+            report.error(&typed.at, message, "add OPTIONS to allowed_methods");
+        }
+    }
+    MethodSets { allowed, cached }
+}
+
+const READING: &str = "write [\"GET\", \"HEAD\"] or [\"GET\", \"HEAD\", \"OPTIONS\"]";
 
 /// Exactly one of CloudFront's sets (behaviour §2.2), in any order.
 fn method_set(report: &mut Report, list: &List<String>) -> Methods {
@@ -198,12 +237,10 @@ fn method_set(report: &mut Report, list: &List<String>) -> Methods {
     if is(&["GET", "HEAD", "OPTIONS"]) {
         return Methods::ReadAndOptions;
     }
-    let message = if is(&["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"]) {
-        "not supported yet: only reading"
-    } else {
-        "is not one of CloudFront's sets of methods"
-    };
-    report.error(&typed.at, message, "write [\"GET\", \"HEAD\"] or [\"GET\", \"HEAD\", \"OPTIONS\"]");
+    if is(&["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"]) {
+        return Methods::All;
+    }
+    report.error(&typed.at, "is not one of CloudFront's sets of methods", READING);
     Methods::Read
 }
 

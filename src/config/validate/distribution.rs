@@ -56,8 +56,11 @@ fn distribution(
     let groups = origin_group::groups(report, &raw.origin_groups, &origins);
     let scope = Scope { at: &typed.at, origins: &origins, named, groups: &groups };
     let behaviors = behavior::behaviors(report, raw, &scope);
+    report.text(&raw.comment, |text| text.chars().count() <= 128, "text of at most 128 characters");
     Distribution {
         id: Arc::from(id),
+        enabled: raw.enabled.value().copied().unwrap_or(true),
+        domain_name: domain_name(report, raw),
         aliases: aliases(report, &raw.aliases),
         default_root_object: root_object(report, &raw.default_root_object),
         behaviors,
@@ -101,13 +104,16 @@ fn origins(
     origins.into_iter().map(Arc::new).collect()
 }
 
-/// An id that was not typed is the bucket's name, so equal ids need not have been typed.
+/// An id that was not typed is the bucket's or the server's name, so equal ids need not have been typed.
 fn origin_id(typed: &Typed<raw::Origin>) -> Option<Typed<String>> {
     let raw = &typed.value;
     match &raw.id {
         Field::Given(id) => Some(id.clone()),
         Field::Absent => {
-            let from_name = || host::parse(raw.domain_name.value()?).ok().map(|host| host.bucket);
+            let from_name = || match raw.custom_origin {
+                Field::Absent => host::parse(raw.domain_name.value()?).ok().map(|host| host.bucket),
+                _ => raw.domain_name.value().map(|name| name.to_ascii_lowercase()),
+            };
             let value = raw.bucket.value().cloned().or_else(from_name)?;
             Some(Typed { value, at: typed.at.child("id") })
         }
@@ -122,7 +128,8 @@ fn refuse_unreachable(report: &mut Report, typed: &Typed<raw::Distribution>) {
         let at = typed.at.child("id");
         report.error(&at, "is missing, and there are several distributions", "give each an id");
     }
-    if raw.aliases.items().is_empty() && !matches!(raw.aliases, Field::Unreadable) {
+    let is_nameless = raw.aliases.items().is_empty() && raw.domain_name.is_absent();
+    if is_nameless && !matches!(raw.aliases, Field::Unreadable) {
         report.error(
             &typed.at.child("aliases"),
             "there are several distributions, and no request could choose this one",
@@ -135,7 +142,8 @@ fn refuse_unreachable(report: &mut Report, typed: &Typed<raw::Distribution>) {
 fn refuse_shared_aliases(report: &mut Report, items: &[Typed<raw::Distribution>]) {
     let mut owners: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, distribution) in items.iter().enumerate() {
-        for alias in distribution.value.aliases.items() {
+        let aliases = distribution.value.aliases.items();
+        for alias in aliases.iter().chain(distribution.value.domain_name.given()) {
             let owner = *owners.entry(&alias.value).or_insert(index);
             if owner != index {
                 let message =
@@ -159,6 +167,18 @@ fn aliases(report: &mut Report, list: &List<String>) -> Vec<Arc<str>> {
         }
     }
     list.items().iter().map(|alias| Arc::from(alias.value.as_str())).collect()
+}
+
+/// CloudFront's own name of it, which is nobody's wildcard (behaviour §1.2).
+fn domain_name(report: &mut Report, raw: &raw::Distribution) -> Option<Arc<str>> {
+    let typed = raw.domain_name.given()?;
+    let name = typed.value.to_ascii_lowercase();
+    if let Some((problem, fix)) = alias_problem(&name) {
+        report.error(&typed.at, format!("{:?} {problem}", typed.value), fix);
+    } else if name.contains('*') {
+        report.error(&typed.at, format!("{:?} has a wildcard", typed.value), "wildcards are for aliases");
+    }
+    Some(Arc::from(name))
 }
 
 /// A lower-case DNS name, or `*.` before one (behaviour §1.2).

@@ -28,7 +28,9 @@ pub(super) enum HostError {
     OtherPartition { region: String, suffix: &'static str },
     #[error("is a host name and not a bucket's name")]
     HostAsBucket,
-    #[error("is not the name of an S3 bucket; custom origins are not supported yet")]
+    #[error("is reached with SigV4A signatures, which this edge cannot make")]
+    SigV4A,
+    #[error("is not the name of an S3 bucket")]
     NotS3,
 }
 
@@ -37,13 +39,21 @@ impl HostError {
         match self {
             Self::NotAlone => "write the host name alone".to_owned(),
             Self::Website { rest_name } => {
-                format!("use the bucket's REST name: domain_name = \"{rest_name}\"")
+                format!(
+                    "use the bucket's REST name: domain_name = \"{rest_name}\"; for a public website add \
+                     [distribution.origin.custom_origin]"
+                )
             }
             Self::NotYet(_) | Self::NoBucket | Self::OtherPartition { .. } => {
                 "use the bucket's regional name, BUCKET.s3.REGION.amazonaws.com".to_owned()
             }
             Self::HostAsBucket => "write it as domain_name, or only the bucket's own name".to_owned(),
-            Self::NotS3 => "for a store that speaks S3, give bucket, region and endpoint".to_owned(),
+            Self::SigV4A => "name the bucket, or the access point's alias, of one Region".to_owned(),
+            Self::NotS3 => {
+                "for a store that speaks S3, give bucket, region and endpoint; for any other HTTP server add \
+                            [distribution.origin.custom_origin]"
+                    .to_owned()
+            }
         }
     }
 }
@@ -96,12 +106,13 @@ pub(super) fn check(host: &str) -> Result<(), HostError> {
     if host.contains("s3-website") {
         return Err(HostError::Website { rest_name: rest_name(host) });
     }
-    const SHAPES: [(&str, &str); 6] = [
+    if host.contains("accesspoint.s3-global") && split_suffix(host).is_some() {
+        return Err(HostError::SigV4A);
+    }
+    const SHAPES: [(&str, &str); 4] = [
         ("s3-accelerate", "Transfer Acceleration hosts"),
-        ("s3-accesspoint", "access points"),
-        ("accesspoint.s3-global", "access points of several Regions"),
-        ("s3alias.s3", "access point aliases"),
-        ("s3-object-lambda", "Object Lambda hosts"),
+        ("s3-accesspoint", "access points but by their alias"),
+        ("s3-object-lambda", "Object Lambda hosts but by their alias"),
         ("s3express-", "directory buckets"),
     ];
     match SHAPES.iter().find(|(part, _)| host.contains(part) && split_suffix(host).is_some()) {
@@ -157,6 +168,9 @@ mod tests {
             ("site.s3.eusc-de-east-1.amazonaws.eu", "site", Some("eusc-de-east-1"), "s3"),
             ("site.s3.dualstack.us-east-2.amazonaws.com", "site", Some("us-east-2"), "s3.dualstack"),
             ("site.s3-fips.us-east-2.amazonaws.com", "site", Some("us-east-2"), "s3-fips"),
+            // behaviour §1.5, §10.3
+            ("ap-abc-s3alias.s3.us-east-1.amazonaws.com", "ap-abc-s3alias", Some("us-east-1"), "s3"),
+            ("ol-abc--ol-s3.s3.us-east-1.amazonaws.com", "ol-abc--ol-s3", Some("us-east-1"), "s3"),
             (
                 "site.s3-fips.dualstack.us-east-2.amazonaws.com",
                 "site",
@@ -182,13 +196,15 @@ mod tests {
             ("b.s3-website-us-east-1.amazonaws.com", website("b.s3.us-east-1.amazonaws.com")),
             ("b.s3-website.eu-central-1.amazonaws.com", website("b.s3.eu-central-1.amazonaws.com")),
             ("b.s3-accelerate.amazonaws.com", HostError::NotYet("Transfer Acceleration hosts")),
-            ("a-123456789012.s3-accesspoint.us-east-1.amazonaws.com", HostError::NotYet("access points")),
             (
-                "x.mrap.accesspoint.s3-global.amazonaws.com",
-                HostError::NotYet("access points of several Regions"),
+                "a-123456789012.s3-accesspoint.us-east-1.amazonaws.com",
+                HostError::NotYet("access points but by their alias"),
             ),
-            ("ap-abc-s3alias.s3.us-east-1.amazonaws.com", HostError::NotYet("access point aliases")),
-            ("a.s3-object-lambda.us-east-1.amazonaws.com", HostError::NotYet("Object Lambda hosts")),
+            ("x.mrap.accesspoint.s3-global.amazonaws.com", HostError::SigV4A),
+            (
+                "a.s3-object-lambda.us-east-1.amazonaws.com",
+                HostError::NotYet("Object Lambda hosts but by their alias"),
+            ),
             (
                 "b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
                 HostError::NotYet("directory buckets"),

@@ -5,6 +5,8 @@
 
 mod behavior;
 mod cache_policy;
+mod custom_header;
+mod custom_origin;
 mod distribution;
 mod endpoint;
 mod error_response;

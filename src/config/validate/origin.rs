@@ -1,11 +1,14 @@
-//! An S3 origin: which bucket, where, how it is asked (behaviour §1.5, §8.7, §10.1).
+//! An origin: which bucket or server, where, how it is asked (behaviour §1.5, §8.7, §10.1).
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::raw::{self, Field, Typed};
-use super::super::{Environment, Origin, PayloadHash, SigningBehavior};
+use super::super::units::show_duration;
+use super::super::{Environment, Origin, OriginKind, PayloadHash, S3Origin, SigningBehavior};
+use super::custom_header;
+use super::custom_origin;
 use super::endpoint::endpoint;
 use super::host::{self, S3Host};
 use super::report::Report;
@@ -17,17 +20,48 @@ pub(super) fn origin(
     distribution: &str,
     env: &Environment,
 ) -> Origin {
+    let raw = &typed.value;
+    report.text(&raw.id, is_id, "1 to 128 printable ASCII characters");
+    let (kind, name) = match &raw.custom_origin {
+        Field::Absent => {
+            let s3 = s3(report, typed, distribution, env);
+            let bucket = Arc::clone(&s3.bucket);
+            (OriginKind::S3(s3), bucket)
+        }
+        Field::Given(custom) => {
+            let custom = custom_origin::custom_origin(report, typed, custom);
+            let host = Arc::clone(&custom.host);
+            (OriginKind::Custom(custom), host)
+        }
+        Field::Unreadable => {
+            let nothing = Typed { value: raw::CustomOrigin::default(), at: typed.at.clone() };
+            let custom = custom_origin::custom_origin(&mut Report::new(Vec::new()), typed, &nothing);
+            (OriginKind::Custom(custom), Arc::from(""))
+        }
+    };
+    let read_timeout = seconds(report, &raw.read_timeout, 120, 30);
+    Origin {
+        id: raw.id.value().map_or(name, |id| Arc::from(id.as_str())),
+        origin_path: origin_path(report, &raw.origin_path, matches!(kind, OriginKind::S3(_))),
+        kind,
+        custom_headers: custom_header::custom_headers(report, &raw.custom_headers),
+        connection_attempts: report.whole(&raw.connection_attempts, 1..=3).unwrap_or(3),
+        connection_timeout: seconds(report, &raw.connection_timeout, 10, 10),
+        read_timeout,
+        response_completion_timeout: completion_timeout(report, raw, read_timeout),
+    }
+}
+
+fn s3(report: &mut Report, typed: &Typed<raw::Origin>, distribution: &str, env: &Environment) -> S3Origin {
     const PAYLOAD: [(&str, PayloadHash); 2] =
         [("empty", PayloadHash::Empty), ("unsigned", PayloadHash::Unsigned)];
     let raw = &typed.value;
     let named = domain_name(report, &raw.domain_name);
     let bucket = bucket(report, typed, &named);
     let region = region(report, typed, &named, env);
-    report.text(&raw.id, is_id, "1 to 128 printable ASCII characters");
-    Origin {
-        id: Arc::from(raw.id.value().unwrap_or(&bucket).as_str()),
+    refuse_alias_elsewhere(report, raw, &bucket);
+    S3Origin {
         endpoint: endpoint(report, raw, named.value(), (&bucket, &region), env),
-        origin_path: origin_path(report, &raw.origin_path),
         signing: signing(report, raw),
         payload_hash: report.choice(&raw.payload_hash, &PAYLOAD, PayloadHash::Empty),
         role: role::role(report, raw, distribution),
@@ -36,16 +70,45 @@ pub(super) fn origin(
         expected_bucket_owner: report
             .text(&raw.expected_bucket_owner, role::is_account, "an account id of 12 digits")
             .map(Arc::from),
-        connection_attempts: report.whole(&raw.connection_attempts, 1..=3).unwrap_or(3),
-        connection_timeout: seconds(report, &raw.connection_timeout, 10, 10),
-        read_timeout: seconds(report, &raw.read_timeout, 120, 30),
         bucket: Arc::from(bucket),
         region: Arc::from(region),
     }
 }
 
+/// An access point's alias stands where a bucket's name would, but neither in a path nor in a policy (s3 §3).
+fn refuse_alias_elsewhere(report: &mut Report, raw: &raw::Origin, bucket: &str) {
+    if !is_alias(bucket) {
+        return;
+    }
+    if let Some(typed) = raw.addressing.given().filter(|typed| typed.value == "path") {
+        report.error(&typed.at, "the alias of an access point is a host name", "write \"virtual\"");
+    }
+    if let Some(typed) = raw.role_arn.given() {
+        let message =
+            "the role's session policy would name a bucket, and this is the alias of an access point";
+        report.error(&typed.at, message, "use the process's own identity, or name the bucket itself");
+    }
+}
+
+fn is_alias(bucket: &str) -> bool {
+    bucket.ends_with("-s3alias") || bucket.ends_with("--ol-s3")
+}
+
+/// behaviour §1.5
+fn completion_timeout(report: &mut Report, raw: &raw::Origin, read_timeout: Duration) -> Option<Duration> {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let typed = raw.response_completion_timeout.given()?;
+    let timeout = report.duration(&raw.response_completion_timeout, Duration::from_secs(1)..=DAY, DAY);
+    if timeout < read_timeout {
+        let message =
+            format!("InvalidArgument: is shorter than read_timeout, {}", show_duration(read_timeout));
+        report.error(&typed.at, message, "write at least as much as read_timeout");
+    }
+    Some(timeout)
+}
+
 /// 1 s to `max` (behaviour §8.7).
-fn seconds(report: &mut Report, field: &Field<raw::Amount>, max: u64, default: u64) -> Duration {
+pub(super) fn seconds(report: &mut Report, field: &Field<raw::Amount>, max: u64, default: u64) -> Duration {
     report.duration(field, Duration::from_secs(1)..=Duration::from_secs(max), Duration::from_secs(default))
 }
 
@@ -116,8 +179,8 @@ fn bucket_problem(name: &str) -> Option<&'static str> {
     if name.parse::<Ipv4Addr>().is_ok() {
         return Some("it looks like an IP address");
     }
-    if name.ends_with("-s3alias") || name.ends_with("--x-s3") {
-        return Some("access point aliases and directory buckets are not supported yet");
+    if name.ends_with("--x-s3") {
+        return Some("directory buckets are not supported yet");
     }
     None
 }
@@ -170,18 +233,26 @@ fn is_region(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(allowed)
 }
 
-/// behaviour §1.5. Keys are byte strings: S3 resolves neither dot segments nor double slashes, proxies may.
-fn origin_path(report: &mut Report, field: &Field<String>) -> Arc<str> {
+/// behaviour §1.5. Keys are byte strings: S3 resolves neither dot segments nor double slashes, proxies may. A bucket's is
+/// the beginning of keys, any other is the beginning of a request line.
+fn origin_path(report: &mut Report, field: &Field<String>, of_keys: bool) -> Arc<str> {
     let Some(typed) = field.given() else {
         return Arc::from("");
     };
     let path = typed.value.as_str();
     if let Some((problem, fix)) = path_problem(path) {
         report.error(&typed.at, format!("InvalidRelativePath: {path:?} {problem}"), fix);
-    } else if path.contains('%') {
+    } else if !of_keys && !is_target(path) {
+        let message = format!("InvalidRelativePath: {path:?} cannot stand in a request line");
+        report.error(&typed.at, message, "percent-encode it");
+    } else if of_keys && path.contains('%') {
         report.warn(&typed.at, "a percent sign is taken literally", "write the path as it is in the keys");
     }
     Arc::from(path)
+}
+
+fn is_target(path: &str) -> bool {
+    path.is_empty() || http::uri::PathAndQuery::try_from(path).is_ok_and(|target| target.path() == path)
 }
 
 fn path_problem(path: &str) -> Option<(&'static str, String)> {

@@ -11,7 +11,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kms::error::{ConnectorError, ErrorMetadata};
 
-use crate::config::Origin;
+use crate::config::S3Origin;
 use crate::origin::session_policy::{self, PolicyError};
 
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,8 @@ pub async fn sdk_config(region: &str) -> SdkConfig {
 /// # Errors
 /// When the session policy is too long, or `base` has no chain.
 pub async fn provider_for(
-    origin: &Origin,
+    origin: &S3Origin,
+    origin_path: &str,
     base: &SdkConfig,
 ) -> Result<SharedCredentialsProvider, SetupError> {
     let chain = base.credentials_provider().ok_or(SetupError::NoChain)?;
@@ -57,7 +58,7 @@ pub async fn provider_for(
     let mut builder = AssumeRoleProvider::builder(&*role.arn)
         .session_name(&*role.session_name)
         .session_length(role.session_duration)
-        .policy(session_policy::document(origin)?)
+        .policy(session_policy::document(origin, origin_path)?)
         .configure(base);
     if let Some(id) = &role.external_id {
         builder = builder.external_id(&**id);

@@ -6,7 +6,7 @@ use aws_credential_types::provider::{self as chain, future};
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::config::{Endpoint, Origin, PayloadHash, Role, SigningBehavior};
+use crate::config::{Endpoint, PayloadHash, Role, S3Origin, SigningBehavior};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -246,14 +246,14 @@ async fn a_role_is_assumed_with_the_session_policy() {
     })
     .await;
     let origin = origin_with_role();
-    let provider = provider_for(&origin, &sdk_for(&sts.url).await).await.unwrap();
+    let provider = provider_for(&origin, "/public", &sdk_for(&sts.url).await).await.unwrap();
     let source = CredentialSource::start("assets".into(), provider);
     source.ready(MINUTE).await;
 
     assert_eq!(key_of(&source), "ASIAEXAMPLE");
     let asked = sts.asked.lock().unwrap().clone();
     let [form] = asked.as_slice() else { panic!("{asked:?}") };
-    let policy = crate::origin::session_policy::document(&origin).unwrap();
+    let policy = crate::origin::session_policy::document(&origin, "/public").unwrap();
     let expected = [
         ("Action", "AssumeRole"),
         ("RoleArn", "arn:aws:iam::111122223333:role/edge-origin"),
@@ -286,7 +286,7 @@ async fn an_sts_refusal_is_named_without_its_message() {
             (403, "text/xml", body)
         })
         .await;
-        let provider = provider_for(&origin_with_role(), &sdk_for(&sts.url).await).await.unwrap();
+        let provider = provider_for(&origin_with_role(), "/public", &sdk_for(&sts.url).await).await.unwrap();
         let source = CredentialSource::start("assets".into(), provider);
         source.ready(MINUTE).await;
 
@@ -300,7 +300,7 @@ async fn a_service_that_is_not_there_is_named() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let provider = provider_for(&origin_with_role(), &sdk_for(&url).await).await.unwrap();
+    let provider = provider_for(&origin_with_role(), "/public", &sdk_for(&url).await).await.unwrap();
     let source = CredentialSource::start("assets".into(), provider);
     source.ready(MINUTE).await;
     let reason = "the credential provider failed: the connection failed";
@@ -309,16 +309,17 @@ async fn a_service_that_is_not_there_is_named() {
 
 #[tokio::test]
 async fn without_a_role_the_chain_is_used() {
-    let origin = Origin { role: None, ..origin_with_role() };
-    let provider = provider_for(&origin, &sdk_for("http://127.0.0.1:1").await).await.unwrap();
+    let origin = S3Origin { role: None, ..origin_with_role() };
+    let provider = provider_for(&origin, "/public", &sdk_for("http://127.0.0.1:1").await).await.unwrap();
     assert_eq!(provider.provide_credentials().await.unwrap().access_key_id(), "KEY0");
 
     let chainless = SdkConfig::builder().build();
-    let error = provider_for(&origin, &chainless).await.unwrap_err();
+    let error = provider_for(&origin, "/public", &chainless).await.unwrap_err();
     assert!(matches!(error, SetupError::NoChain));
 
-    let long = Origin { origin_path: format!("/{}", "p".repeat(2000)).into(), ..origin_with_role() };
-    let error = provider_for(&long, &sdk_for("http://127.0.0.1:1").await).await.unwrap_err();
+    let long = format!("/{}", "p".repeat(2000));
+    let error =
+        provider_for(&origin_with_role(), &long, &sdk_for("http://127.0.0.1:1").await).await.unwrap_err();
     assert!(matches!(error, SetupError::Policy(_)));
 }
 
@@ -397,9 +398,8 @@ async fn sdk_for(url: &str) -> SdkConfig {
         .await
 }
 
-fn origin_with_role() -> Origin {
-    Origin {
-        id: "assets".into(),
+fn origin_with_role() -> S3Origin {
+    S3Origin {
         bucket: "site-assets-prod".into(),
         region: "eu-west-1".into(),
         endpoint: Endpoint {
@@ -409,7 +409,6 @@ fn origin_with_role() -> Origin {
             path_style: false,
             regional: true,
         },
-        origin_path: "/public".into(),
         signing: SigningBehavior::Always,
         payload_hash: PayloadHash::Empty,
         role: Some(Role {
@@ -421,8 +420,5 @@ fn origin_with_role() -> Origin {
         kms_keys: Vec::new(),
         watch_keys: false,
         expected_bucket_owner: None,
-        connection_attempts: 3,
-        connection_timeout: Duration::from_secs(10),
-        read_timeout: Duration::from_secs(30),
     }
 }

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::*;
 use crate::config::{Endpoint, PayloadHash, SigningBehavior};
@@ -17,7 +16,7 @@ fn names_exactly_what_is_read() {
         r#""StringLike":{"kms:EncryptionContext:aws:s3:arn":["arn:aws:s3:::site-assets-prod","#,
         r#""arn:aws:s3:::site-assets-prod/public/*"]}}}]}"#,
     );
-    assert_eq!(document(&origin("eu-west-1", "/public", &[KEY])), Ok(golden.to_owned()));
+    assert_eq!(document(&origin("eu-west-1", &[KEY]), "/public"), Ok(golden.to_owned()));
 }
 
 #[test]
@@ -30,7 +29,7 @@ fn without_keys_any_key_through_s3() {
         r#""StringLike":{"kms:EncryptionContext:aws:s3:arn":["arn:aws-cn:s3:::site-assets-prod","#,
         r#""arn:aws-cn:s3:::site-assets-prod/*"]}}}]}"#,
     );
-    assert_eq!(document(&origin("cn-north-1", "", &[])), Ok(golden.to_owned()));
+    assert_eq!(document(&origin("cn-north-1", &[]), ""), Ok(golden.to_owned()));
 }
 
 /// A prefix is a name, not a pattern: `/a*` must not open `/abc`.
@@ -43,7 +42,7 @@ fn a_prefix_is_no_pattern() {
         ("/ä€😀", r"/\u00e4\u20ac\ud83d\ude00/*"),
     ];
     for (path, objects) in cases {
-        let text = document(&origin("eu-west-1", path, &[])).unwrap();
+        let text = document(&origin("eu-west-1", &[]), path).unwrap();
         let arn = format!("\"arn:aws:s3:::site-assets-prod{objects}\"");
         assert_eq!(text.matches(&arn).count(), 2, "{arn} in {text}");
         assert!(text.is_ascii());
@@ -55,12 +54,12 @@ fn a_prefix_is_no_pattern() {
 
 #[test]
 fn sts_takes_2048_characters() {
-    let fixed = document(&origin("eu-west-1", "/", &[])).unwrap().len();
+    let fixed = document(&origin("eu-west-1", &[]), "/").unwrap().len();
     // The path stands there twice.
     let longest = format!("/{}", "p".repeat((MAX_CHARACTERS - fixed) / 2));
-    assert!(document(&origin("eu-west-1", &longest, &[])).is_ok());
+    assert!(document(&origin("eu-west-1", &[]), &longest).is_ok());
 
-    let error = document(&origin("eu-west-1", &format!("{longest}p"), &[])).unwrap_err();
+    let error = document(&origin("eu-west-1", &[]), &format!("{longest}p")).unwrap_err();
     assert!(matches!(error, PolicyError::TooLong(len) if len > MAX_CHARACTERS));
     assert!(error.to_string().contains("STS takes 2048"), "{error}");
 }
@@ -85,9 +84,8 @@ fn partitions() {
     }
 }
 
-fn origin(region: &str, origin_path: &str, keys: &[&str]) -> Origin {
-    Origin {
-        id: "assets".into(),
+fn origin(region: &str, keys: &[&str]) -> S3Origin {
+    S3Origin {
         bucket: "site-assets-prod".into(),
         region: region.into(),
         endpoint: Endpoint {
@@ -97,15 +95,11 @@ fn origin(region: &str, origin_path: &str, keys: &[&str]) -> Origin {
             path_style: false,
             regional: true,
         },
-        origin_path: origin_path.into(),
         signing: SigningBehavior::Always,
         payload_hash: PayloadHash::Empty,
         role: None,
         kms_keys: keys.iter().copied().map(Arc::from).collect(),
         watch_keys: false,
         expected_bucket_owner: None,
-        connection_attempts: 3,
-        connection_timeout: Duration::from_secs(10),
-        read_timeout: Duration::from_secs(30),
     }
 }

@@ -1,6 +1,8 @@
 use http::HeaderValue;
 
 use super::*;
+
+const S3: Asks = Asks { s3: true, custom: false };
 use crate::config::ErrorPage;
 
 /// Sun, 06 Nov 1994 08:49:37 GMT
@@ -34,7 +36,7 @@ fn under(policy: &CachePolicy, status: u16, fields: Fields<'_>, min_ttl: Option<
     }
     let status = StatusCode::from_u16(status).unwrap();
     let configured = min_ttl.map(|secs| ErrorResponse { min_ttl: Duration::from_secs(secs), page: None });
-    ttl(status, &response, policy, configured.as_ref(), NOW).map(|ttl| ttl.as_secs())
+    ttl(status, &response, policy, configured.as_ref(), S3, NOW).map(|ttl| ttl.as_secs())
 }
 
 #[test]
@@ -139,7 +141,7 @@ fn a_page_is_kept_with_its_error() {
         let response =
             fields.iter().map(|(n, v)| (n.parse().unwrap(), HeaderValue::from_static(v))).collect();
         let status = StatusCode::from_u16(*status).unwrap();
-        let found = ttl(status, &response, &policy(0, 300, 1000), Some(&configured), NOW);
+        let found = ttl(status, &response, &policy(0, 300, 1000), Some(&configured), S3, NOW);
         assert_eq!(found.map(|ttl| ttl.as_secs()), *expected, "{status} {fields:?}");
     }
 }
@@ -158,5 +160,22 @@ fn nothing_is_cached_when_caching_is_disabled() {
         for fields in [&[][..], &[("cache-control", "max-age=60")]] {
             assert_eq!(under(&policy(0, 0, 0), status, fields, Some(300)), None, "{status}");
         }
+    }
+}
+
+#[test]
+fn zero_is_zero_with_a_custom_origin() {
+    // behaviour §8.1
+    let configured = ErrorResponse { min_ttl: Duration::ZERO, page: None };
+    for (asks, expected) in [(S3, 1), (Asks { s3: false, custom: true }, 0)] {
+        let found = ttl(
+            StatusCode::NOT_FOUND,
+            &HeaderMap::new(),
+            &policy(0, 300, 1000),
+            Some(&configured),
+            asks,
+            NOW,
+        );
+        assert_eq!(found, Some(Duration::from_secs(expected)), "{asks:?}");
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::Request;
 
 use super::*;
-use crate::config::{OriginRequestPolicy, ViewerProtocolPolicy};
+use crate::config::{Asks, OriginRequestPolicy, ViewerProtocolPolicy};
 use crate::semantics::view;
 
 fn list(names: &[&str]) -> Vec<Arc<str>> {
@@ -55,6 +55,8 @@ fn behavior(keyed: &[&'static str], headers: Selection, made: &[ViewerHeader]) -
         path_pattern: "*".into(),
         origin: 0,
         viewer_protocol_policy: ViewerProtocolPolicy::AllowAll,
+        allow_writes: false,
+        asks: Asks::default(),
         allow_options: true,
         cache_options: false,
         cache_policy: Arc::new(CachePolicy {

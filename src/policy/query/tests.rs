@@ -4,7 +4,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{CachePolicy, OriginRequestPolicy, ViewerProtocolPolicy};
+use crate::config::{Asks, CachePolicy, OriginRequestPolicy, ViewerProtocolPolicy};
 
 fn whitelist(names: &[&str]) -> Selection {
     Selection::Whitelist(names.iter().copied().map(Arc::from).collect())
@@ -20,6 +20,8 @@ fn behavior(cache: Selection, request: Option<Selection>, max_ttl: u64) -> Behav
         path_pattern: "*".into(),
         origin: 0,
         viewer_protocol_policy: ViewerProtocolPolicy::AllowAll,
+        allow_writes: false,
+        asks: Asks::default(),
         allow_options: false,
         cache_options: false,
         cache_policy: Arc::new(CachePolicy {

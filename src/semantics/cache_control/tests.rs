@@ -148,3 +148,20 @@ proptest! {
         prop_assert!(control.no_store);
     }
 }
+
+/// RFC 9111 §5.2.2.4, §5.2.2.7
+#[test]
+fn fields_that_are_not_kept() {
+    let table: [(&str, &[&str]); 5] = [
+        ("max-age=5", &[]),
+        ("no-cache, private", &[]),
+        ("max-age=5, no-cache=\"Set-Cookie\"", &["set-cookie"]),
+        ("No-Cache=\"Set-Cookie, X-A\", private=x-b", &["set-cookie", "x-a", "x-b"]),
+        ("no-cache=\"\"", &[]),
+    ];
+    for (value, expected) in table {
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_CONTROL, value.parse().unwrap());
+        assert_eq!(withheld(&headers), expected, "{value}");
+    }
+}

@@ -54,6 +54,7 @@ impl Act {
 pub struct Scripted {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
+    bodies: Arc<Mutex<Vec<Vec<u8>>>>,
     connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
@@ -64,17 +65,18 @@ impl Scripted {
         let address = listener.local_addr().unwrap();
         let script = Arc::new(Mutex::new(script.into_iter().collect::<VecDeque<_>>()));
         let heads = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&heads);
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let seen = (Arc::clone(&heads), Arc::clone(&bodies));
         let connections = Arc::new(AtomicUsize::new(0));
         let accepted = Arc::clone(&connections);
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 accepted.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(converse(stream, Arc::clone(&script), Arc::clone(&seen)));
+                tokio::spawn(converse(stream, Arc::clone(&script), seen.clone()));
             }
         });
-        Self { address, heads, connections, task }
+        Self { address, heads, bodies, connections, task }
     }
 
     pub fn url(&self) -> String {
@@ -84,6 +86,15 @@ impl Scripted {
     /// The request heads so far.
     pub fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The request bodies so far, of those that had one; chunked ones as they came over the wire.
+    pub fn bodies(&self) -> Vec<Vec<u8>> {
+        self.bodies.lock().unwrap().clone()
     }
 
     /// How many connections were opened so far.
@@ -98,9 +109,13 @@ impl Drop for Scripted {
     }
 }
 
-async fn converse(mut stream: TcpStream, script: Arc<Mutex<VecDeque<Act>>>, heads: Arc<Mutex<Vec<String>>>) {
+type Seen = (Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<Vec<u8>>>>);
+
+async fn converse(mut stream: TcpStream, script: Arc<Mutex<VecDeque<Act>>>, (heads, bodies): Seen) {
     while let Some(head) = read_head(&mut stream).await {
+        let body = read_body(&mut stream, &head).await;
         heads.lock().unwrap().push(head);
+        bodies.lock().unwrap().extend(body);
         let act = script.lock().unwrap().pop_front().unwrap_or_else(|| Act::error(500, ""));
         match act {
             Act::Send(bytes) => {
@@ -138,4 +153,22 @@ async fn read_head(stream: &mut TcpStream) -> Option<String> {
         head.push(stream.read_u8().await.ok()?);
     }
     String::from_utf8(head).ok()
+}
+
+/// What follows a head; `None`: nothing does. A body that breaks off is as long as it is.
+async fn read_body(stream: &mut TcpStream, head: &str) -> Option<Vec<u8>> {
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    let mut body = Vec::new();
+    if head.contains("transfer-encoding: chunked") {
+        while !body.ends_with(b"0\r\n\r\n") {
+            let Ok(byte) = stream.read_u8().await else { break };
+            body.push(byte);
+        }
+    } else {
+        let length = length.filter(|&length| length > 0)?;
+        // What broke off is there, too.
+        let _ = stream.take(length as u64).read_to_end(&mut body).await;
+    }
+    Some(body)
 }

@@ -61,10 +61,10 @@ fn methods_and_protocols() {
         error(behavior("allowed_methods = []"), allowed, "not one of CloudFront's sets", SETS),
         error(
             behavior(
-                "allowed_methods = [\"GET\", \"HEAD\", \"OPTIONS\", \"PUT\", \"PATCH\", \"POST\", \"DELETE\"]",
+                "cached_methods = [\"GET\", \"HEAD\", \"OPTIONS\", \"PUT\", \"PATCH\", \"POST\", \"DELETE\"]",
             ),
-            allowed,
-            "not supported yet: only reading",
+            "11: distribution.cache_behavior.cached_methods",
+            "are never cached",
             SETS,
         ),
         error(

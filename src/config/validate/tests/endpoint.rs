@@ -45,7 +45,7 @@ fn endpoints_at_aws() {
         ),
     ] {
         let expected = Endpoint { tls: true, host: host.into(), port: None, path_style, regional };
-        assert_eq!(origin(&keys).endpoint, expected, "{keys}");
+        assert_eq!(origin(&keys).s3().unwrap().endpoint, expected, "{keys}");
     }
     let dotted = "bucket = \"my.site\"\nregion = \"eu-west-1\"\naddressing = \"virtual\"";
     check([error(alone(dotted), "5: distribution.origin.addressing", "covers one label", "\"path\"")]);
@@ -63,7 +63,7 @@ fn endpoints_of_ones_own() {
         ("endpoint = \"http://minio\"\nallow_plain_http = true", false, "minio", None, true),
     ] {
         let expected = Endpoint { tls, host: host.into(), port, path_style, regional: false };
-        assert_eq!(origin(&format!("{site}{keys}")).endpoint, expected, "{keys}");
+        assert_eq!(origin(&format!("{site}{keys}")).s3().unwrap().endpoint, expected, "{keys}");
     }
     let place = "9: distribution.origin.endpoint";
     check([
@@ -126,12 +126,15 @@ fn a_password_in_an_endpoint_is_refused_and_not_repeated() {
 fn the_environments_endpoint_serves_origins_without_one() {
     let site = alone("bucket = \"site\"\nregion = \"eu-west-1\"\n");
     let at = |url: &str| Environment { s3_endpoint: Some(url.to_owned()), ..env() };
-    let endpoint = origin_in(&site, &at("http://127.0.0.1:9000")).endpoint;
+    let endpoint = origin_in(&site, &at("http://127.0.0.1:9000")).s3().unwrap().endpoint.clone();
     assert_eq!((endpoint.authority().as_str(), endpoint.path_style), ("127.0.0.1:9000", true));
-    let own =
-        origin_in(&format!("{site}endpoint = \"https://minio\""), &at("http://127.0.0.1:9000")).endpoint;
+    let own = origin_in(&format!("{site}endpoint = \"https://minio\""), &at("http://127.0.0.1:9000"))
+        .s3()
+        .unwrap()
+        .endpoint
+        .clone();
     assert_eq!(&*own.host, "minio");
-    assert_eq!(&*origin_in(&site, &at("")).endpoint.host, "site.s3.eu-west-1.amazonaws.com");
+    assert_eq!(&*origin_in(&site, &at("")).s3().unwrap().endpoint.host, "site.s3.eu-west-1.amazonaws.com");
 
     let found = findings(load_toml("edge.toml", &site, &at("http://minio"), &Overrides::default()));
     let place = found[0].place.to_string();

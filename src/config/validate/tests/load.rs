@@ -70,8 +70,8 @@ fn minimal_serves_a_bucket() {
     let [distribution] = loaded.config.distributions.as_slice() else { panic!("one distribution") };
     assert_eq!((&*distribution.id, distribution.aliases.len()), ("default", 0));
     let [origin] = distribution.origins.as_slice() else { panic!("one origin") };
-    assert_eq!((&*origin.id, &*origin.bucket), ("my-bucket", "my-bucket"));
-    assert_eq!(origin.endpoint.authority(), "my-bucket.s3.eu-west-1.amazonaws.com");
+    assert_eq!((&*origin.id, &*origin.s3().unwrap().bucket), ("my-bucket", "my-bucket"));
+    assert_eq!(origin.s3().unwrap().endpoint.authority(), "my-bucket.s3.eu-west-1.amazonaws.com");
     assert_eq!(distribution.behaviors[0].viewer_protocol_policy, ViewerProtocolPolicy::RedirectToHttps);
 }
 
@@ -142,7 +142,10 @@ fn the_one_liner() {
         assert_eq!((&*distribution.id, distribution.aliases.len()), (bucket, 0));
         assert_eq!(distribution.behaviors.len(), 1);
         let origin = &distribution.origins[0];
-        assert_eq!((&*origin.bucket, &*origin.origin_path, &*origin.region), (bucket, path, expected));
+        assert_eq!(
+            (&*origin.s3().unwrap().bucket, &*origin.origin_path, &*origin.s3().unwrap().region),
+            (bucket, path, expected)
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod behavior;
 mod compress;
+mod custom_origin;
 mod distribution;
 mod endpoint;
 mod error_response;

@@ -21,7 +21,6 @@ fn buckets() {
         error(bucket("site."), place, "begins or ends", "3 to 63"),
         error(bucket("my..site"), place, "two dots", "3 to 63"),
         error(bucket("192.168.5.4"), place, "IP address", "3 to 63"),
-        error(bucket("ap-x1y2-s3alias"), place, "not supported yet", "3 to 63"),
         error(bucket("b--use1-az4--x-s3"), place, "not supported yet", "3 to 63"),
         error(
             bucket("b.s3-website-eu-west-1.amazonaws.com"),
@@ -44,12 +43,15 @@ fn regions() {
         error(alone("bucket = \"site\"\nregion = \"us-iso-east-1\""), place, "names of its own", "endpoint"),
     ]);
     let abroad = Environment { region: Some("eu-west-3".to_owned()), ..env() };
-    assert_eq!(&*origin_in(&alone("bucket = \"site\""), &abroad).region, "eu-west-3");
+    assert_eq!(&*origin_in(&alone("bucket = \"site\""), &abroad).s3().unwrap().region, "eu-west-3");
     let isolated = Environment { region: Some("us-iso-east-1".to_owned()), ..env() };
     let found = findings(load_toml("e", &alone("bucket = \"site\""), &isolated, &Overrides::default()));
     assert_eq!(&*found[0].place.source, "AWS_REGION");
     // The file's Region wins.
-    assert_eq!(&*origin_in(&alone("bucket = \"site\"\nregion = \"r-1\""), &abroad).region, "r-1");
+    assert_eq!(
+        &*origin_in(&alone("bucket = \"site\"\nregion = \"r-1\""), &abroad).s3().unwrap().region,
+        "r-1"
+    );
 }
 
 /// s3 §3, behaviour §1.5
@@ -72,7 +74,7 @@ fn domain_names_that_cannot_be_origins() {
             "domain_name = \"site.s3.us-east-1.amazonaws.com\"",
         ),
         error(domain("site.s3-accelerate.amazonaws.com"), place, "Transfer Acceleration", "regional name"),
-        error(domain("www.example.com"), place, "custom origins are not supported yet", "endpoint"),
+        error(domain("www.example.com"), place, "not the name of an S3 bucket", "custom_origin"),
         error(domain("s3.eu-west-1.amazonaws.com"), place, "names no bucket", "BUCKET"),
         warning(domain("site.s3.amazonaws.com"), place, "may redirect", "site.s3.us-east-1.amazonaws.com"),
         error(
@@ -160,8 +162,11 @@ fn how_an_origin_is_asked() {
         "bucket = \"site\"\nregion = \"eu-west-1\"\nsigning_behavior = \"no-override\"\npayload_hash = \"unsigned\"\n\
          expected_bucket_owner = \"111122223333\"\nconnection_attempts = 1\nconnection_timeout = 2\nread_timeout = \"2m\"",
     );
-    assert_eq!((given.signing, given.payload_hash), (SigningBehavior::NoOverride, PayloadHash::Unsigned));
-    assert_eq!(given.expected_bucket_owner.as_deref(), Some("111122223333"));
+    assert_eq!(
+        (given.s3().unwrap().signing, given.s3().unwrap().payload_hash),
+        (SigningBehavior::NoOverride, PayloadHash::Unsigned)
+    );
+    assert_eq!(given.s3().unwrap().expected_bucket_owner.as_deref(), Some("111122223333"));
     assert_eq!(given.connection_attempts, 1);
     assert_eq!(given.connection_timeout, Duration::from_secs(2));
     assert_eq!(given.read_timeout, Duration::from_secs(120));

@@ -50,7 +50,7 @@ fn roles() {
         session_duration: Duration::from_secs(3600),
     };
     let config = config(&keys("external_id = \"a:b/c\""));
-    assert_eq!(config.distributions[0].origins[0].role, Some(expected));
+    assert_eq!(config.distributions[0].origins[0].s3().unwrap().role, Some(expected));
 }
 
 /// s3 §5.9
@@ -75,6 +75,6 @@ fn kms_keys() {
     let text = format!("{}\nwatch_keys = true", key("arn:aws:kms:eu-west-1:111122223333:key/mrk-12ab"));
     let config = config(&text);
     let origin = &config.distributions[0].origins[0];
-    assert_eq!(origin.kms_keys, ["arn:aws:kms:eu-west-1:111122223333:key/mrk-12ab".into()]);
-    assert!(origin.watch_keys);
+    assert_eq!(origin.s3().unwrap().kms_keys, ["arn:aws:kms:eu-west-1:111122223333:key/mrk-12ab".into()]);
+    assert!(origin.s3().unwrap().watch_keys);
 }

@@ -1,0 +1,262 @@
+//! An origin that is not a bucket: what it is sent, and what becomes of its answers (behaviour §4.5, §9.1).
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    ACCEPT_RANGES, CONNECTION, CONTENT_LENGTH, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, RANGE, SET_COOKIE, USER_AGENT,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use rustls::ClientConfig;
+
+use super::body::OriginBody;
+use super::error::OriginError;
+use super::journey::Place;
+use super::pool::Pool;
+use super::request::{self, Ask, Told};
+use crate::config::{self, CustomOrigin, Endpoint, OriginProtocolPolicy};
+use crate::semantics::hop;
+
+/// Bytes of an error's body that are kept to be passed on; a longer one is replaced by a page of the edge's own.
+const MAX_PAGE: usize = 1 << 20;
+
+/// Where a custom origin is asked.
+#[derive(Debug)]
+pub(super) struct Custom {
+    http: Arc<Place>,
+    https: Arc<Place>,
+    protocol: OriginProtocolPolicy,
+}
+
+/// The origin's own answer of 400 and above, for viewers to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorAnswer {
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl ErrorAnswer {
+    /// Bytes in memory.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        let fields: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        (fields + self.body.len()) as u64
+    }
+}
+
+impl Custom {
+    pub(super) fn new(config: &CustomOrigin, tls: &Arc<ClientConfig>) -> Result<Self, OriginError> {
+        let place = |secure| -> Result<_, OriginError> {
+            let endpoint = config.endpoint(secure);
+            let pool = Pool::new(&endpoint, tls, config.keepalive_timeout)?;
+            Ok(Arc::new(Place { region: Arc::from(""), endpoint, pool }))
+        };
+        let http = place(false)?;
+        // Not every name that can be asked over HTTP can be in a certificate.
+        let https = match config.protocol {
+            OriginProtocolPolicy::HttpOnly => Arc::clone(&http),
+            OriginProtocolPolicy::HttpsOnly | OriginProtocolPolicy::MatchViewer => place(true)?,
+        };
+        Ok(Self { http, https, protocol: config.protocol })
+    }
+
+    /// By the policy, or as the viewer came (behaviour §1.5).
+    pub(super) fn place(&self, ask: &Ask) -> &Arc<Place> {
+        let secure = match self.protocol {
+            OriginProtocolPolicy::HttpOnly => false,
+            OriginProtocolPolicy::HttpsOnly => true,
+            OriginProtocolPolicy::MatchViewer => ask.told.as_ref().is_none_or(|told| told.secure),
+        };
+        if secure { &self.https } else { &self.http }
+    }
+}
+
+/// The complete head.
+///
+/// # Errors
+/// [`OriginError::Unsignable`] when the parts do not make an HTTP head.
+pub(super) fn head(ask: &Ask, origin: &config::Origin, endpoint: &Endpoint) -> Result<Parts, OriginError> {
+    const OURS: [HeaderName; 6] =
+        [RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
+    let told = ask.told.as_deref().ok_or(OriginError::Unsignable)?;
+    let mut parts = request::bare(&ask.method, target(origin, told)).ok_or(OriginError::Unsignable)?;
+    let headers = &mut parts.headers;
+    headers.clone_from(&told.headers);
+    for name in &OURS {
+        for value in ask.headers.get_all(name) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers.entry(USER_AGENT).or_insert(HeaderValue::from_static("Amazon CloudFront"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Keep-Alive"));
+    request::overwrite(headers, &origin.custom_headers);
+    let host = match &told.host {
+        Some(host) => host.clone(),
+        None => HeaderValue::try_from(endpoint.authority()).map_err(|_| OriginError::Unsignable)?,
+    };
+    headers.insert(HOST, host);
+    Ok(parts)
+}
+
+/// The origin path and the viewer's own path and query, as they were written (behaviour §1.5).
+fn target(origin: &config::Origin, told: &Told) -> String {
+    let mut target = format!("{}{}", origin.origin_path, told.path);
+    if !told.query.is_empty() {
+        target.push('?');
+        target.push_str(&told.query);
+    }
+    target
+}
+
+/// Removes what must not travel: hop-by-hop fields, and cookies unless the viewer's went there (behaviour §5.6).
+pub(super) fn sanitize(headers: &mut HeaderMap, ask: &Ask) {
+    hop::strip(headers);
+    headers.remove(CONTENT_LENGTH); // said anew for what is sent
+    if !ask.told.as_ref().is_some_and(|told| told.with_cookies) {
+        headers.remove(SET_COOKIE);
+    }
+}
+
+/// An error as the viewer may see it. `None`: its body is too long, or broke off.
+pub(super) async fn error_answer(
+    mut headers: HeaderMap,
+    mut body: OriginBody,
+    ask: &Ask,
+) -> Option<Arc<ErrorAnswer>> {
+    sanitize(&mut headers, ask);
+    headers.remove(ACCEPT_RANGES);
+    let mut read = BytesMut::new();
+    while let Some(bytes) = body.next().await {
+        read.extend_from_slice(&bytes.ok()?);
+        if read.len() > MAX_PAGE {
+            return None;
+        }
+    }
+    // Copies: a value is a slice of the connection's read buffer.
+    let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+    let headers = headers.iter().filter_map(|(name, value)| Some((name.clone(), copy(value)?)));
+    let mut kept = HeaderMap::new();
+    headers.for_each(|(name, value)| {
+        kept.append(name, value);
+    });
+    Some(Arc::new(ErrorAnswer { headers: kept, body: read.freeze() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::Method;
+
+    use super::*;
+    use crate::config::OriginKind;
+
+    fn origin(origin_path: &str, headers: &[(&'static str, &'static str)]) -> config::Origin {
+        config::Origin {
+            id: "web".into(),
+            kind: OriginKind::Custom(CustomOrigin {
+                host: "origin.example".into(),
+                http_port: 8080,
+                https_port: 443,
+                protocol: OriginProtocolPolicy::MatchViewer,
+                keepalive_timeout: Duration::from_secs(5),
+            }),
+            origin_path: origin_path.into(),
+            custom_headers: map(headers),
+            connection_attempts: 3,
+            connection_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            response_completion_timeout: None,
+        }
+    }
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    fn ask(told: Told) -> Ask {
+        Ask { told: Some(Arc::new(told)), ..Ask::get("/a b".to_owned()) }
+    }
+
+    fn endpoint(origin: &config::Origin, tls: bool) -> Endpoint {
+        match &origin.kind {
+            OriginKind::Custom(custom) => custom.endpoint(tls),
+            OriginKind::S3(_) => panic!("a custom origin"),
+        }
+    }
+
+    #[test]
+    fn the_path_is_sent_as_it_was_written() {
+        let table = [
+            ("", "/a%20b", "", "/a%20b"),
+            ("/site", "/a%7Eb/../c", "", "/site/a%7Eb/../c"), // behaviour §1.3
+            ("/si%20te", "//", "x=1&x=2&&y", "/si%20te//?x=1&x=2&&y"),
+        ];
+        for (origin_path, path, query, expected) in table {
+            let origin = origin(origin_path, &[]);
+            let told = Told { path: path.to_owned(), query: query.to_owned(), ..Told::default() };
+            let head = head(&ask(told), &origin, &endpoint(&origin, true)).unwrap();
+            assert_eq!(head.uri.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn own_headers_replace_the_viewers() {
+        // behaviour §4.5, §4.6
+        let origin = origin("", &[("x-secret", "s"), ("accept-encoding", ""), ("origin", "https://own")]);
+        let headers = map(&[("origin", "https://viewer"), ("accept-encoding", "gzip")]);
+        let mut ask = ask(Told { path: "/".into(), headers, ..Told::default() });
+        ask.headers = map(&[("range", "bytes=0-1"), ("x-for-s3", "1")]);
+        let head = head(&ask, &origin, &endpoint(&origin, false)).unwrap();
+        let expected = map(&[
+            ("host", "origin.example:8080"),
+            ("user-agent", "Amazon CloudFront"),
+            ("connection", "Keep-Alive"),
+            ("origin", "https://own"),
+            ("x-secret", "s"),
+            ("range", "bytes=0-1"),
+        ]);
+        assert_eq!(head.headers, expected);
+    }
+
+    #[test]
+    fn the_viewers_host_takes_the_place_of_the_origins() {
+        let origin = origin("", &[]);
+        let host = Some(HeaderValue::from_static("www.example.com"));
+        let head =
+            head(&ask(Told { path: "/".into(), host, ..Told::default() }), &origin, &endpoint(&origin, true));
+        assert_eq!(head.unwrap().headers[HOST], "www.example.com");
+    }
+
+    #[test]
+    fn match_viewer_follows_the_viewer() {
+        let tls =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+        let tls = tls.with_safe_default_protocol_versions().unwrap();
+        let tls = Arc::new(tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
+        for (protocol, secure, expected) in [
+            (OriginProtocolPolicy::HttpOnly, true, 8080),
+            (OriginProtocolPolicy::HttpsOnly, false, 443),
+            (OriginProtocolPolicy::MatchViewer, false, 8080),
+            (OriginProtocolPolicy::MatchViewer, true, 443),
+        ] {
+            let OriginKind::Custom(config) = origin("", &[]).kind else { panic!("a custom origin") };
+            let custom = Custom::new(&CustomOrigin { protocol, ..config }, &tls).unwrap();
+            let ask = ask(Told { secure, ..Told::default() });
+            assert_eq!(custom.place(&ask).endpoint.connect_port(), expected, "{protocol:?} {secure}");
+        }
+    }
+
+    #[test]
+    fn cookies_are_for_those_who_sent_theirs() {
+        for (with_cookies, expected) in [(true, true), (false, false)] {
+            let mut headers = map(&[("set-cookie", "a=b"), ("connection", "x-hop"), ("x-hop", "1")]);
+            let ask = ask(Told { with_cookies, ..Told::default() });
+            sanitize(&mut headers, &Ask { method: Method::GET, ..ask });
+            assert_eq!(headers.contains_key(SET_COOKIE), expected); // behaviour §5.6
+            assert!(!headers.contains_key("x-hop"));
+        }
+    }
+}
