@@ -7,17 +7,17 @@ use std::time::Duration;
 use http::header::{
     ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 
 use super::intake::{Intake, Treatment};
-use super::{Answer, Route, deliver, pass, sliced};
+use super::{Answer, Keys, Route, deliver, pass, sliced, story};
 use crate::cache::Key;
 use crate::cache::budget::Share;
 use crate::cache::fill::{self, Writer};
-use crate::cache::inflight::{Arriving, Joined, Lead, News, Takeable, Whence};
+use crate::cache::inflight::{Arriving, Flight, Joined, Lead, News, Takeable, Taker, Whence};
 use crate::cache::memory::Entry;
-use crate::cache::object::{Content, Head, Layout, Object};
+use crate::cache::object::{Content, Head, Layout, Object, Variant};
 use crate::cache::slices::Open;
 use crate::clock::{self, Timestamp};
 use crate::edge::Edge;
@@ -27,11 +27,13 @@ use crate::origin::error::OriginError;
 use crate::origin::response::Framing;
 use crate::origin::{Ask, OriginResponse};
 use crate::policy::admission::{self, Admission, NotStored};
+use crate::policy::cache_status::{Forward, Story};
 use crate::policy::collapse;
 use crate::policy::errors;
 use crate::policy::freshness::{self, Lifetime};
 use crate::policy::invalidation;
 use crate::policy::lookup::{self, Lookup};
+use crate::policy::vary::{self, Vary};
 use crate::semantics::conditional;
 use crate::semantics::range::{self, Spec};
 use crate::semantics::view::View;
@@ -41,48 +43,44 @@ pub(super) async fn fetch(
     edge: &Arc<Edge>,
     route: Route,
     view: &View<'_>,
-    key: Key,
+    keys: Keys,
     previous: Option<Arc<Object>>,
 ) -> Result<Answer, Refusal> {
-    let (flight, leads) = match edge.store.inflight.join(&key) {
+    let why = match previous {
+        Some(_) => Forward::Stale,
+        None if keys.is_of_variant() => Forward::VaryMiss,
+        None => Forward::UriMiss,
+    };
+    let (flight, leads) = match edge.store.inflight.join(&keys.own) {
         Joined::Lead(lead, flight) => {
-            let ahead = far_ahead(edge, view);
-            tokio::spawn(bring(Arc::clone(edge), route.clone(), lead, previous, ahead));
+            let fetch = Fetch::new(edge, route.clone(), view, &keys);
+            tokio::spawn(fetch.bring(lead, previous, far_ahead(edge, view)));
             (flight, true)
         }
-        Joined::Follow(_) if !collapse::may_share(&route.behavior) => return pass::pass(&route, view).await,
+        Joined::Follow(_) if !collapse::may_share(&route.behavior) => {
+            let answer = pass::pass(&route, view).await;
+            return story::told(edge, answer, || Story::forwarded(why).because("not-shared"));
+        }
         Joined::Follow(flight) => {
             edge.metrics.collapsed();
             (flight, false)
         }
     };
-    let result = if leads { ResultType::Miss } else { ResultType::Hit };
-    match flight.news().await {
-        News::Arriving(arriving) => match deliver::arriving(view, &arriving, clock::now(), result)? {
-            Some(answer) => Ok(answer),
-            None => pass::pass(&route, view).await,
-        },
-        News::Ready(object, whence) => {
-            let result = match whence {
-                Whence::Cache => ResultType::Hit,
-                Whence::Confirmed | Whence::Stale if leads => ResultType::RefreshHit,
-                Whence::Confirmed | Whence::Stale => ResultType::Hit,
-            };
-            serve(edge, &route, view, key, &object, result).await
-        }
-        News::Sliced(object, open) => match object.layout() {
-            Some(layout) => {
-                sliced::serve(edge, &route, view, key, &object, layout, (open.take(), result)).await
-            }
-            None => pass::pass(&route, view).await,
-        },
-        News::Failed(error) => Err(error.into()),
-        News::Released(_, released) => match pass::wants_whole(view).then(|| released.take()).flatten() {
-            Some(response) => Ok(pass::deliver(response)),
-            None => pass::pass(&route, view).await,
-        },
-        News::Waiting => Err(OriginError::Abandoned.into()),
-    }
+    Waiting { edge, route, view, keys, why, leads }.hear(&flight).await
+}
+
+/// Asks about what is never fresh, for this viewer alone (behaviour §5.1, §5.7).
+pub(super) async fn ask(
+    edge: &Arc<Edge>,
+    route: Route,
+    view: &View<'_>,
+    keys: Keys,
+    object: Arc<Object>,
+) -> Result<Answer, Refusal> {
+    let (lead, flight) = edge.store.inflight.alone(&keys.own);
+    let fetch = Fetch::new(edge, route.clone(), view, &keys);
+    tokio::spawn(fetch.bring(lead, Some(object), None));
+    Waiting { edge, route, view, keys, why: Forward::Stale, leads: true }.hear(&flight).await
 }
 
 /// Serves an object that is there.
@@ -90,14 +88,14 @@ pub(super) async fn serve(
     edge: &Edge,
     route: &Route,
     view: &View<'_>,
-    key: Key,
+    keys: &Keys,
     object: &Object,
     result: ResultType,
 ) -> Result<Answer, Refusal> {
     match object.content() {
         Content::Whole(pieces) => deliver::stored(view, object, pieces, clock::now(), result),
         Content::Sliced(layout) => {
-            sliced::serve(edge, route, view, key, object, layout, (None, result)).await
+            sliced::serve(edge, route, view, keys.of(object), object, layout, (None, result)).await
         }
     }
 }
@@ -118,55 +116,158 @@ fn far_ahead(edge: &Edge, view: &View<'_>) -> Option<(u64, u64)> {
 }
 
 /// Asks the origin about an object that is served meanwhile (behaviour §5.2).
-pub(super) fn refresh(edge: &Arc<Edge>, route: &Route, key: &Key, object: &Arc<Object>) {
-    if let Joined::Lead(lead, _) = edge.store.inflight.join(key) {
-        tokio::spawn(bring(Arc::clone(edge), route.clone(), lead, Some(Arc::clone(object)), None));
+pub(super) fn refresh(edge: &Arc<Edge>, route: &Route, view: &View<'_>, keys: &Keys, object: &Arc<Object>) {
+    if let Joined::Lead(lead, _) = edge.store.inflight.join(&keys.own) {
+        let fetch = Fetch::new(edge, route.clone(), view, keys);
+        tokio::spawn(fetch.bring(lead, Some(Arc::clone(object)), None));
     }
 }
 
-/// The fetch itself, to its end. Every way out tells those who wait: [`Lead`]'s drop sees to what is forgotten.
-/// `ahead`: only this part is wanted, if the object is large.
-async fn bring(
-    edge: Arc<Edge>,
+/// A viewer who waits for a fetch.
+struct Waiting<'a, 'v> {
+    edge: &'a Arc<Edge>,
     route: Route,
-    lead: Lead,
-    previous: Option<Arc<Object>>,
-    ahead: Option<(u64, u64)>,
-) {
-    let fetch = Fetch { edge, route };
-    if fetch.found_after_all(&lead) {
-        return;
-    }
-    let mut ask = question(&fetch.route.ask, previous.as_deref());
-    if let Some((first, last)) = ahead {
-        ask.headers.insert(RANGE, sliced::bytes(first, last));
-    }
-    match fetch.route.fetch(&ask).await {
-        Ok(response) if response.status == StatusCode::NOT_MODIFIED => {
-            fetch.confirmed(lead, previous, &response).await;
+    view: &'a View<'v>,
+    keys: Keys,
+    /// Why the fetch had to be.
+    why: Forward,
+    /// The fetch is this viewer's.
+    leads: bool,
+}
+
+impl Waiting<'_, '_> {
+    async fn hear(self, flight: &Flight) -> Result<Answer, Refusal> {
+        let Self { edge, view, leads, .. } = self;
+        let result = if leads { ResultType::Miss } else { ResultType::Hit };
+        let miss = Story::forwarded(self.why).collapsed(!leads);
+        match flight.news().await {
+            News::Arriving(arriving) if self.may_have(arriving.variant.as_deref()) => {
+                let now = clock::now();
+                let kept = miss.stored();
+                match deliver::arriving(view, &arriving, now, result)? {
+                    Some(answer) => {
+                        story::told(edge, Ok(answer), || kept.with_status(arriving.head.status.as_u16()))
+                    }
+                    None => self.pass("not-shared").await,
+                }
+            }
+            News::Ready(object, whence) if self.may_have(object.variant.as_deref()) => {
+                let now = clock::now();
+                let (result, told) = match whence {
+                    Whence::Cache => (ResultType::Hit, Story::hit(0)),
+                    Whence::Confirmed => (ResultType::RefreshHit, miss.with_status(304)),
+                    Whence::Stale => (ResultType::RefreshHit, miss.because("origin-failed")),
+                };
+                let result = if leads { result } else { ResultType::Hit };
+                let answer = serve(edge, &self.route, view, &self.keys, &object, result).await;
+                story::told(edge, answer, || told.with_ttl(object.fresh_for(now)))
+            }
+            // What is never fresh is nobody else's.
+            News::Sliced(object, _) if !leads && object.lifetime.is_never_fresh() => {
+                self.pass("not-shared").await
+            }
+            News::Sliced(object, open) if self.may_have(object.variant.as_deref()) => {
+                let Some(layout) = object.layout() else { return self.pass("not-shared").await };
+                let (key, known) = (self.keys.of(&object), (open.take(), result));
+                let answer = sliced::serve(edge, &self.route, view, key, &object, layout, known).await;
+                story::told(edge, answer, || miss.with_status(200).stored())
+            }
+            News::Sliced(object, _) => self.another(object.variant.as_deref()).await,
+            News::Arriving(arriving) => self.another(arriving.variant.as_deref()).await,
+            News::Ready(object, _) => self.another(object.variant.as_deref()).await,
+            News::Failed(error) => Err(error.into()),
+            News::Released(why, released, taker) => {
+                let takes = (leads || taker == Taker::Anyone) && pass::wants_whole(view);
+                let Some(response) = takes.then(|| released.take()).flatten() else {
+                    return self.pass(why.as_str()).await;
+                };
+                let told = miss.with_status(response.status.as_u16()).because(why.as_str());
+                story::told(edge, Ok(pass::deliver(response)), || told)
+            }
+            News::Waiting => Err(OriginError::Abandoned.into()),
         }
-        Ok(response) if response.status == StatusCode::PARTIAL_CONTENT => fetch.admit_part(&lead, response),
-        // The object is shorter: others may want what it has.
-        Err(OriginError::Refused { status: 416, .. }) if ahead.is_some() => {
-            lead.tell(News::Released(NotStored::Status, Takeable::new(None)));
+    }
+
+    /// Is the answer this viewer's variant? Who asked has asked for it.
+    fn may_have(&self, variant: Option<&Variant>) -> bool {
+        self.leads || variant.is_none_or(|variant| self.key_of(variant) == *variant.key)
+    }
+
+    fn key_of(&self, variant: &Variant) -> String {
+        vary::key(&self.keys.primary, &variant.names, &vary::selecting(&self.route.behavior, self.view))
+    }
+
+    /// What has come is not this viewer's variant: now it is known what to ask for. Should that vary by something else
+    /// again, the viewer has waited enough.
+    async fn another(self, variant: Option<&Variant>) -> Result<Answer, Refusal> {
+        match variant {
+            Some(variant) if !self.keys.is_of_variant() => {
+                let keys = Keys { own: self.key_of(variant).into(), primary: self.keys.primary };
+                Box::pin(fetch(self.edge, self.route, self.view, keys, None)).await
+            }
+            _ => self.pass("another-variant").await,
         }
-        Ok(response) => fetch.admit(lead, response).await,
-        Err(error) => fetch.failed(&lead, previous, error),
+    }
+
+    async fn pass(self, why: &'static str) -> Result<Answer, Refusal> {
+        let answer = pass::pass(&self.route, self.view).await;
+        story::told(self.edge, answer, || Story::forwarded(self.why).because(why))
     }
 }
 
 struct Fetch {
     edge: Arc<Edge>,
     route: Route,
+    /// The key of the request as such; that of the variant is the lead's.
+    primary: Key,
+    /// By what the request selects its variant.
+    selecting: HeaderMap,
 }
 
 impl Fetch {
+    fn new(edge: &Arc<Edge>, route: Route, view: &View<'_>, keys: &Keys) -> Self {
+        let selecting = vary::selecting(&route.behavior, view);
+        Self { edge: Arc::clone(edge), route, primary: Key::clone(&keys.primary), selecting }
+    }
+
+    /// The fetch itself, to its end. Every way out tells those who wait: [`Lead`]'s drop sees to what is forgotten.
+    /// `ahead`: only this part is wanted, if the object is large.
+    async fn bring(self, lead: Lead, previous: Option<Arc<Object>>, ahead: Option<(u64, u64)>) {
+        if self.found_after_all(&lead) {
+            return;
+        }
+        let asked_about = previous.as_deref().filter(|object| !object.lifetime.last_resort);
+        let mut ask = question(&self.route.ask, asked_about);
+        if let Some((first, last)) = ahead {
+            ask.headers.insert(RANGE, sliced::bytes(first, last));
+        }
+        match self.route.fetch(&ask).await {
+            Ok(response) if response.status == StatusCode::NOT_MODIFIED => {
+                self.confirmed(lead, previous, &response).await;
+            }
+            Ok(response) if response.status == StatusCode::PARTIAL_CONTENT => {
+                self.admit_part(&lead, response)
+            }
+            // The object is shorter: others may want what it has.
+            Err(OriginError::Refused { status: 416, .. }) if ahead.is_some() => {
+                self.release(&lead, NotStored::Status, None);
+            }
+            Ok(response) => self.admit(lead, response).await,
+            Err(error) => self.failed(&lead, previous, error),
+        }
+    }
+
     /// Another fetch of the key may have ended between the look-up and this one's beginning.
     fn found_after_all(&self, lead: &Lead) -> bool {
-        match lookup::decide(self.edge.store.memory.get(lead.key()), self.max_ttl(), clock::now()) {
+        let memory = &self.edge.store.memory;
+        let entry = match memory.get(lead.key()) {
+            Some(Entry::Varies(names)) => memory.get(&vary::key(&self.primary, &names, &self.selecting)),
+            other => other,
+        };
+        match lookup::decide(entry, self.max_ttl(), clock::now()) {
             Lookup::Serve(object) => lead.tell(News::Ready(object, Whence::Cache)),
             Lookup::Refuse(error) => lead.tell(News::Failed(error)),
-            Lookup::ServeAndRefresh(_) | Lookup::Pass(_) | Lookup::Fetch(_) => return false,
+            Lookup::ServeAndRefresh(_) | Lookup::Pass(_) | Lookup::Ask(_) | Lookup::Fetch(_) => return false,
         }
         true
     }
@@ -194,12 +295,12 @@ impl Fetch {
             // It still answers those who wait, as a whole answer would.
             Admission::No(_) => freshness::lifetime(&self.route.behavior.cache_policy, &fields, at),
         };
-        let object = object.confirmed(&response.headers, lifetime, at).tagged(self.tags(&fields));
+        let mut object = object.confirmed(&response.headers, lifetime, at).tagged(self.tags(&fields));
+        object.head = object.head.without(&self.withheld(&fields));
+        object.variant = self.variant(&fields);
         let object = Arc::new(object);
         match admission {
-            Admission::Store(_) | Admission::Slices(..) => {
-                self.insert(&lead, Entry::Object(Arc::clone(&object)));
-            }
+            Admission::Store(_) | Admission::Slices(..) => self.store(&lead, &object),
             Admission::No(why) => self.remember(&lead, why),
         }
         lead.tell(News::Ready(object, Whence::Confirmed));
@@ -230,19 +331,24 @@ impl Fetch {
             }
             Admission::No(why) => {
                 self.remember(&lead, why);
-                return release(&lead, why, response);
+                return self.release(&lead, why, Some(response));
             }
         };
         let (at, timing) = (response.received_at, response.timing);
+        let (variant, withheld) = (self.variant(&response.headers), self.withheld(&response.headers));
         let (head, body) = treatment.apply(response);
         let (mut writer, filling) = fill::begin(length);
-        lead.tell(News::Arriving(Arc::new(Arriving::new(head.clone(), lifetime, at, timing, filling))));
+        let mut arriving = Arriving::new(head.clone(), lifetime, at, timing, filling);
+        let head = head.without(&withheld);
+        arriving.variant = variant.clone();
+        arriving.head_for_others = head.clone();
+        lead.tell(News::Arriving(Arc::new(arriving)));
         // Without room those who wait still share this fetch; who comes later begins another.
         let kept = share.map(|share| (lead, share));
         if kept.is_none() {
             writer.become_window();
         }
-        self.keep(Inflow { kept, writer, length, head, lifetime, at }, body).await;
+        self.keep(Inflow { kept, writer, length, head, lifetime, at, variant }, body).await;
     }
 
     /// A part of a large object; nobody else can use it if it is not kept.
@@ -262,20 +368,22 @@ impl Fetch {
             Admission::Slices(lifetime, etag) => {
                 self.slice(lead, response, lifetime, self.layout(length, etag), first);
             }
-            Admission::Store(_) => lead.tell(News::Released(NotStored::TooLarge, Takeable::new(None))),
+            Admission::Store(_) => self.release(lead, NotStored::TooLarge, None),
             Admission::No(why) => {
                 self.remember(lead, why);
-                lead.tell(News::Released(why, Takeable::new(None)));
+                self.release(lead, why, None);
             }
         }
     }
 
     /// The head of a large object; its answer stands at byte `at`.
     fn slice(&self, lead: &Lead, response: OriginResponse, lifetime: Lifetime, layout: Layout, at: u64) {
-        let head = Head::new(StatusCode::OK, &response.headers);
+        let head = Head::new(StatusCode::OK, &response.headers).without(&self.withheld(&response.headers));
         let tags = self.tags(&response.headers);
-        let object = Arc::new(Object::sliced(head, lifetime, response.received_at, layout).tagged(tags));
-        self.insert(lead, Entry::Object(Arc::clone(&object)));
+        let mut object = Object::sliced(head, lifetime, response.received_at, layout).tagged(tags);
+        object.variant = self.variant(&response.headers);
+        let object = Arc::new(object);
+        self.store(lead, &object);
         let open = Open::new(at, response.body.boxed_unsync());
         lead.tell(News::Sliced(object, Takeable::new(Some(open))));
     }
@@ -311,9 +419,10 @@ impl Fetch {
         let Some((lead, _share)) = &inflow.kept else { return inflow.writer.complete() };
         // First where the next viewer looks, then the end for those who read along, then out of the flights.
         let tags = self.tags(&inflow.head.to_map());
-        let object =
+        let mut object =
             Object::new(inflow.head, inflow.lifetime, inflow.at, inflow.writer.pieces()).tagged(tags);
-        self.insert(lead, Entry::Object(Arc::new(object)));
+        object.variant = inflow.variant;
+        self.store(lead, &Arc::new(object));
         inflow.writer.complete();
     }
 
@@ -322,9 +431,9 @@ impl Fetch {
         let now = clock::now();
         let status = error.status();
         let configured = self.route.site.error_responses.get(&status.as_u16());
-        if let Some(object) = previous
-            && error.allows_stale()
-            && lookup::may_stand_in(&object, self.max_ttl(), now)
+        let previous = previous.filter(|_| error.allows_stale());
+        if let Some(object) = &previous
+            && lookup::may_stand_in(object, self.max_ttl(), now, gave_no_answer(&error))
         {
             let object = Arc::new(object.stale_until(now.after(errors::min_ttl(configured))));
             self.insert(lead, Entry::Object(Arc::clone(&object)));
@@ -335,14 +444,58 @@ impl Fetch {
         let ttl = errors::ttl(status, &fields, &self.route.behavior.cache_policy, configured, now);
         match ttl.filter(|_| error.came_from_origin()) {
             Some(ttl) => {
-                let entry = Entry::Error { error: error.clone(), until: now.after(ttl) };
-                self.insert(lead, entry);
+                let behind = previous.filter(|object| object.lifetime.last_resort);
+                self.insert(lead, Entry::Error { error: error.clone(), until: now.after(ttl), behind });
             }
             // What was refused must not come back when the origin fails later.
             None if !error.allows_stale() => self.edge.store.memory.remove(lead.key()),
             None => {}
         }
         lead.tell(News::Failed(error));
+    }
+
+    /// Puts an object where the next viewer looks for it: itself first, then the way to it.
+    fn store(&self, lead: &Lead, object: &Arc<Object>) {
+        let insert = |key: &Key, entry| self.edge.store.memory.insert(Key::clone(key), entry, lead.since());
+        let entry = Entry::Object(Arc::clone(object));
+        match &object.variant {
+            None => insert(&self.primary, entry),
+            Some(variant) => {
+                insert(&variant.key, entry);
+                insert(&self.primary, Entry::Varies(Arc::clone(&variant.names)));
+            }
+        }
+    }
+
+    /// Which variant an answer with these fields is: told apart by all that the answers under its key have named, so that
+    /// each of them is found again.
+    fn variant(&self, fields: &HeaderMap) -> Option<Arc<Variant>> {
+        let Vary::By(named) = vary::of(fields, &self.route.behavior) else { return None };
+        let names = match self.edge.store.memory.get(&self.primary) {
+            Some(Entry::Varies(known)) => Some(vary::union(&named, &known)),
+            _ => None,
+        };
+        let names = names.filter(|names| names.len() <= vary::MAX_NAMES).unwrap_or(named);
+        if names.is_empty() {
+            return None;
+        }
+        let key = vary::key(&self.primary, &names, &self.selecting).into();
+        Some(Arc::new(Variant { names: names.into(), key }))
+    }
+
+    /// Fields that are not for later viewers.
+    fn withheld(&self, fields: &HeaderMap) -> Box<[HeaderName]> {
+        freshness::control(&self.route.behavior.cache_policy, fields).withheld.into()
+    }
+
+    /// What is private, or one of several variants, is for the viewer who asked; what is only too large is anybody's.
+    fn release(&self, lead: &Lead, why: NotStored, response: Option<OriginResponse>) {
+        let same_for_all = response.as_ref().is_some_and(|response| {
+            vary::of(&response.headers, &self.route.behavior) == Vary::By(Vec::new())
+        });
+        let anyones = same_for_all && matches!(why, NotStored::TooLarge | NotStored::Unframed);
+        let taker = if anyones { Taker::Anyone } else { Taker::Leader };
+        lead.tell(News::Released(why, Takeable::new(response), taker));
     }
 
     /// Nobody is to wait for this key's next fetches.
@@ -365,10 +518,6 @@ impl Fetch {
     }
 }
 
-fn release(lead: &Lead, why: NotStored, response: OriginResponse) {
-    lead.tell(News::Released(why, Takeable::new(Some(response))));
-}
-
 /// A body on its way into the cache.
 struct Inflow {
     /// The duty to keep it and the room for it. `None`: it is not kept any more.
@@ -379,6 +528,12 @@ struct Inflow {
     head: Head,
     lifetime: Lifetime,
     at: Timestamp,
+    variant: Option<Arc<Variant>>,
+}
+
+/// Nothing came that could be an answer, or only half of one (behaviour §5.1, retention note).
+fn gave_no_answer(error: &OriginError) -> bool {
+    error.is_unreachable() || matches!(error, OriginError::ReadTimeout)
 }
 
 /// The question whether `previous` still is the object, or the question for the object (behaviour §5.4).

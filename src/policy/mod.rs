@@ -1,6 +1,7 @@
 //! One question a file, each answered by a pure function: no clock, no socket, no runtime.
 
 pub mod admission;
+pub mod cache_status;
 pub mod collapse;
 pub mod compression;
 pub mod cookies;
@@ -14,4 +15,5 @@ pub mod key;
 pub mod lookup;
 pub mod query;
 pub mod response_headers;
+pub mod vary;
 pub mod viewer_header;
