@@ -17,6 +17,7 @@ mod redirect;
 mod sliced;
 mod story;
 pub mod tx;
+mod wait;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -142,25 +143,25 @@ async fn obtain(
                 Content::Whole(pieces) => deliver::stored(view, &object, pieces, now, ResultType::Hit),
                 Content::Sliced(_) => {
                     let keys = Keys::new(primary, own);
-                    Box::pin(fill::serve(edge, &route()?, view, &keys, &object, ResultType::Hit)).await
+                    Box::pin(wait::serve(edge, &route()?, view, &keys, &object, ResultType::Hit)).await
                 }
             };
             story::told(edge, answer, || Story::hit(object.fresh_for(now)))
         }
         Lookup::ServeAndRefresh(object) => {
             let (route, keys) = (route()?, Keys::new(primary, own));
-            fill::refresh(edge, &route, view, &keys, &object);
+            wait::refresh(edge, &route, view, &keys, &object);
             edge.metrics.stale_served("revalidate");
-            let answer = Box::pin(fill::serve(edge, &route, view, &keys, &object, ResultType::Hit)).await;
+            let answer = Box::pin(wait::serve(edge, &route, view, &keys, &object, ResultType::Hit)).await;
             story::told(edge, answer, || Story::hit(object.fresh_for(now)).because("revalidating"))
         }
         Lookup::Refuse(error) => Err(Refusal::Remembered(error)),
         Lookup::Pass(why) => Box::pin(pass::known(edge, &route()?, view, why)).await,
         Lookup::Ask(object) => {
-            Box::pin(fill::ask(edge, route()?, view, Keys::new(primary, own), object)).await
+            Box::pin(wait::ask(edge, route()?, view, Keys::new(primary, own), object)).await
         }
         Lookup::Fetch(previous) => {
-            Box::pin(fill::fetch(edge, route()?, view, Keys::new(primary, own), previous)).await
+            Box::pin(wait::fetch(edge, route()?, view, Keys::new(primary, own), previous)).await
         }
     }
 }

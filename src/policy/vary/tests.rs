@@ -24,6 +24,7 @@ fn behavior(keyed: &[&'static str], told: Selection, cookies: Selection) -> Beha
             ..OriginRequestPolicy::default()
         })),
         failover: None,
+        encoding: Default::default(),
     }
 }
 
