@@ -34,6 +34,8 @@ pub struct Edge {
     pub unrouted: DistributionMetrics,
     pub log: AccessLog,
     pub marks: Marks,
+    /// Responses say in `Cache-Status` what became of them (RFC 9211).
+    pub cache_status: bool,
     public_https_port: Option<u16>,
     https_listener: OnceLock<u16>,
     draining: AtomicBool,
@@ -130,6 +132,7 @@ impl Edge {
             metrics,
             log,
             marks,
+            cache_status: config.cache.cache_status,
             public_https_port: config.listen.public_https_port,
             https_listener: OnceLock::new(),
             draining: AtomicBool::new(false),

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::Key;
 use super::fill::{Filling, Reader};
 use super::invalidations::{Invalidations, Number};
-use super::object::{Head, Object};
+use super::object::{Head, Object, Variant};
 use super::slices::Open;
 use crate::clock::Timestamp;
 use crate::origin::OriginResponse;
@@ -46,8 +46,8 @@ pub enum News {
     Sliced(Arc<Object>, Takeable<Open>),
     /// The origin gave no object.
     Failed(OriginError),
-    /// It is for one viewer only: whoever takes it. The others fetch for themselves.
-    Released(NotStored, Takeable<OriginResponse>),
+    /// It is for one viewer only: the one who asked, or whoever takes it. The others fetch for themselves.
+    Released(NotStored, Takeable<OriginResponse>, Taker),
 }
 
 /// An object on its way in.
@@ -60,6 +60,10 @@ pub struct Arriving {
     /// What the origin took.
     pub timing: Timing,
     pub body: Arc<Filling>,
+    /// Which variant it is: not every viewer who waits under its key may have it.
+    pub variant: Option<Arc<Variant>>,
+    /// Without the fields that are only for the viewer who asked (RFC 9111 §5.2.2.4).
+    pub head_for_others: Head,
     /// At the first byte, for those who have not taken a reader yet. It lives for as long as one of them might, so that
     /// a window does not move on without them.
     _place: Option<Reader>,
@@ -69,7 +73,8 @@ impl Arriving {
     #[must_use]
     pub fn new(head: Head, lifetime: Lifetime, at: Timestamp, timing: Timing, body: Arc<Filling>) -> Self {
         let place = body.reader(0, None);
-        Self { head, lifetime, at, timing, body, _place: place }
+        let head_for_others = head.clone();
+        Self { head, head_for_others, lifetime, at, timing, body, variant: None, _place: place }
     }
 
     /// As [`Object::age`].
@@ -88,6 +93,15 @@ pub enum Whence {
     Confirmed,
     /// The origin failed; the object is past its time.
     Stale,
+}
+
+/// Who may take what is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taker {
+    /// It may be about the viewer who asked.
+    Leader,
+    /// It is the same for all.
+    Anyone,
 }
 
 /// Something that one of many may take, once.
@@ -139,6 +153,15 @@ impl Inflight {
         flights.insert(Key::clone(key), Arc::clone(&flight));
         let lead = Lead { inflight: Arc::clone(self), key: Key::clone(key), flight: Arc::clone(&flight) };
         Joined::Lead(lead, flight)
+    }
+
+    /// A fetch for one viewer, that nobody joins: of what is never fresh (behaviour §5.7).
+    #[must_use]
+    pub fn alone(self: &Arc<Self>, key: &Key) -> (Lead, Arc<Flight>) {
+        let since = self.invalidations.latest();
+        let flight = Arc::new(Flight { news: watch::Sender::new(News::Waiting), since });
+        let (inflight, key) = (Arc::clone(self), Key::clone(key));
+        (Lead { inflight, key, flight: Arc::clone(&flight) }, flight)
     }
 
     /// Fetches under way now.
@@ -230,6 +253,19 @@ mod tests {
         assert!(matches!(inflight.join(&key("b")), Joined::Lead(..)));
         drop(lead);
         assert!(matches!(inflight.join(&key("a")), Joined::Lead(..)));
+    }
+
+    #[tokio::test]
+    async fn who_fetches_alone_is_joined_by_nobody_and_ends_nobody_elses_fetch() {
+        let inflight = Arc::new(Inflight::default());
+        let Joined::Lead(lead, _) = inflight.join(&key("a")) else { panic!("the first must lead") };
+        let (alone, flight) = inflight.alone(&key("a"));
+        let (_another, _) = inflight.alone(&key("a"));
+        drop(alone);
+        assert!(matches!(flight.news().await, News::Failed(OriginError::Abandoned)));
+        assert!(matches!(inflight.join(&key("a")), Joined::Follow(_)), "the first is still under way");
+        drop(lead);
+        assert!(inflight.is_empty());
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
 use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
@@ -21,6 +22,8 @@ pub enum Entry {
     Error {
         error: OriginError,
         until: Timestamp,
+        /// A copy that is kept as a last resort, should the origin then be gone altogether (behaviour §5.1).
+        behind: Option<Arc<Object>>,
     },
     /// Until then nobody waits for a fetch of this key: its answer is for one viewer only ("hit for miss").
     NotStored {
@@ -29,14 +32,16 @@ pub enum Entry {
     },
     /// A part of a large object; its key is no object's.
     Slice(Arc<Pieces>),
+    /// There are several variants, each under a key of its own; they are told apart by these fields (RFC 9111 §4.1).
+    Varies(Arc<[HeaderName]>),
 }
 
 impl Entry {
     /// Under which it can be invalidated (behaviour §12.14).
     fn tags(&self) -> &[Box<str>] {
         match self {
-            Self::Object(object) => &object.tags,
-            Self::Error { .. } | Self::NotStored { .. } | Self::Slice(_) => &[],
+            Self::Object(object) | Self::Error { behind: Some(object), .. } => &object.tags,
+            Self::Error { .. } | Self::NotStored { .. } | Self::Slice(_) | Self::Varies(_) => &[],
         }
     }
 }
@@ -97,7 +102,7 @@ impl Memory {
         let large = match &entry {
             Entry::Object(object) => object.weight() > AT_ONCE,
             Entry::Slice(pieces) => pieces.weight() > AT_ONCE,
-            Entry::Error { .. } | Entry::NotStored { .. } => false,
+            Entry::Error { .. } | Entry::NotStored { .. } | Entry::Varies(_) => false,
         };
         // No invalidation comes between the question and the insertion.
         let rules = self.invalidations.held();
@@ -151,10 +156,13 @@ fn weigh(key: &Key, entry: &Entry) -> u32 {
         + match entry {
             Entry::Object(object) => object.weight(),
             Entry::Slice(pieces) => pieces.weight(),
-            Entry::Error { error, .. } => {
-                size_of::<Entry>() as u64 + error.answer().map_or(0, |answer| answer.weight())
+            Entry::Error { error, behind, .. } => {
+                size_of::<Entry>() as u64
+                    + error.answer().map_or(0, |answer| answer.weight())
+                    + behind.as_ref().map_or(0, |object| object.weight())
             }
             Entry::NotStored { .. } => size_of::<Entry>() as u64,
+            Entry::Varies(names) => (size_of::<Entry>() + size_of_val(&**names)) as u64,
         };
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{AGE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::Key;
 use super::pieces::Pieces;
 use crate::clock::Timestamp;
 use crate::policy::compression;
@@ -96,16 +97,6 @@ impl Head {
         }
     }
 
-    /// Without the fields that are for one viewer only (behaviour §5.6).
-    #[must_use]
-    pub fn without(mut self, withheld: &[HeaderName]) -> Self {
-        if !withheld.is_empty() {
-            let left = self.headers.into_iter().filter(|(name, _)| !withheld.contains(name));
-            self.headers = left.collect();
-        }
-        self
-    }
-
     /// The edge has compressed the body.
     #[must_use]
     pub fn is_compressed(&self) -> bool {
@@ -119,6 +110,20 @@ impl Head {
             Made::Compressed { etag, .. } => etag.as_ref(),
             Made::Nothing | Made::Varying => self.get(&ETAG),
         }
+    }
+
+    /// Without fields that are not for later viewers.
+    #[must_use]
+    pub fn without(self, names: &[HeaderName]) -> Self {
+        let concerned = self.iter().any(|(name, _)| names.contains(name));
+        if !concerned {
+            return self;
+        }
+        let mut headers = self.to_map();
+        for name in names {
+            headers.remove(name);
+        }
+        Self::new(self.status, &headers)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
@@ -165,6 +170,15 @@ fn describes_body(name: &HeaderName) -> bool {
     NAMES.contains(&name.as_str())
 }
 
+/// Which of several variants under one key an answer is (RFC 9111 §4.1).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// What the answers under the key vary by.
+    pub names: Arc<[HeaderName]>,
+    /// Its own key, as made by [`crate::policy::vary`].
+    pub key: Key,
+}
+
 /// A whole response: all of its bytes are here, and there are as many as its origin said; or its head, and where its
 /// bytes are.
 #[derive(Debug, Clone)]
@@ -177,6 +191,8 @@ pub struct Object {
     pub served_stale_until: Option<Timestamp>,
     /// Lower-case; under each it can be invalidated (behaviour §12.14).
     pub tags: Arc<[Box<str>]>,
+    /// `None`: it is the only one under its key.
+    pub variant: Option<Arc<Variant>>,
     content: Content,
 }
 
@@ -225,7 +241,8 @@ impl Object {
     }
 
     fn of(head: Head, lifetime: Lifetime, stored_at: Timestamp, content: Content) -> Self {
-        Self { head, lifetime, stored_at, served_stale_until: None, tags: Arc::default(), content }
+        let tags = Arc::default();
+        Self { head, lifetime, stored_at, served_stale_until: None, tags, variant: None, content }
     }
 
     #[must_use]
@@ -242,6 +259,7 @@ impl Object {
             stored_at: at,
             served_stale_until: None,
             tags: Arc::clone(&self.tags),
+            variant: None,
             content: self.content.clone(),
         }
     }
@@ -250,6 +268,13 @@ impl Object {
     #[must_use]
     pub fn stale_until(&self, until: Timestamp) -> Self {
         Self { served_stale_until: Some(until), ..self.clone() }
+    }
+
+    /// How long it is fresh yet, in seconds; negative: since when it is not.
+    #[must_use]
+    pub fn fresh_for(&self, now: Timestamp) -> i64 {
+        let secs = |time: std::time::Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        secs(self.lifetime.ttl).saturating_sub(secs(self.age(now)))
     }
 
     /// Bytes of the body.

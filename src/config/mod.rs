@@ -95,6 +95,8 @@ pub struct Cache {
     pub max_object: u64,
     /// Bytes of a slice.
     pub slice_size: u64,
+    /// Responses say in `Cache-Status` how they were handled (RFC 9211).
+    pub cache_status: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,6 +240,10 @@ pub struct CachePolicy {
     /// Compressed answers may be asked for and stored (behaviour §4.3, §7). See [`Encoding`] for what comes of it.
     pub enable_accept_encoding_gzip: bool,
     pub enable_accept_encoding_brotli: bool,
+    /// The whole edge's `cache.cdn_cache_control`: responses may say their time in `CDN-Cache-Control` (RFC 9213).
+    pub cdn_cache_control: bool,
+    /// The whole edge's `cache.keep_uncacheable_for_errors` (behaviour §5.1, retention note).
+    pub keep_uncacheable_for_errors: bool,
 }
 
 /// What of the viewer's request goes to the origin without being part of the key (behaviour §4.4, §4.9).

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, EXPIRES, RANGE, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING};
+use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, RANGE, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING};
 use http::header::{
     CONTENT_LENGTH, CONTENT_RANGE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
 };
@@ -15,6 +15,7 @@ use super::request::Ask;
 use crate::clock::Timestamp;
 use crate::semantics::hop;
 use crate::semantics::range::{self, Spec};
+use crate::semantics::targeted::CDN_CACHE_CONTROL;
 
 /// Bytes of a response's header block (behaviour §2.4).
 const MAX_HEAD: usize = 32_768;
@@ -143,7 +144,7 @@ pub fn framing(status: StatusCode, headers: &HeaderMap) -> Result<Framing, Origi
 #[must_use]
 pub fn lasting(headers: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::new();
-    for name in [CACHE_CONTROL, EXPIRES, RETRY_AFTER, CONTENT_RANGE] {
+    for name in [CACHE_CONTROL, CDN_CACHE_CONTROL, EXPIRES, AGE, DATE, RETRY_AFTER, CONTENT_RANGE] {
         for value in headers.get_all(&name) {
             if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
                 kept.append(name.clone(), copy);

@@ -67,18 +67,20 @@ pub(super) fn arriving(
     if result == ResultType::Hit && age >= arriving.lifetime.ttl {
         return Ok(None); // it takes longer to arrive than it is fresh
     }
+    let leads = result == ResultType::Miss;
+    let head = if leads { &arriving.head } else { &arriving.head_for_others };
     let length = arriving.body.length();
-    let part = match examine(view, &arriving.head, length)? {
-        Wanted::NotModified => return Ok(Some(not_modified(&arriving.head, age, result))),
+    let part = match examine(view, head, length)? {
+        Wanted::NotModified => return Ok(Some(not_modified(head, age, result))),
         Wanted::Whole | Wanted::Several(_) => None,
         Wanted::Part { first, .. } if first > arriving.body.arrived() + WAIT_AHEAD => return Ok(None),
         Wanted::Part { first, last } => Some((first, last)),
     };
     let reader = arriving.body.reader(part.map_or(0, |(first, _)| first), part.map(|(_, last)| last));
     let Some(reader) = reader else { return Ok(None) };
-    let mut response = respond(&arriving.head, part, length, Body::Arriving(reader));
+    let mut response = respond(head, part, length, Body::Arriving(reader));
     set_age(&mut response, age, result);
-    if result == ResultType::Miss {
+    if leads {
         response.extensions_mut().insert(arriving.timing);
     }
     Ok(Some(Answer { response, result }))
@@ -109,7 +111,8 @@ pub(super) fn examine(view: &View<'_>, head: &Head, length: Option<u64>) -> Resu
         Verdict::PreconditionFailed => return Err(Refusal::PreconditionFailed),
         Verdict::Proceed => {}
     }
-    let asked = view.headers.get(RANGE).filter(|_| view.method == Method::GET);
+    let may_ask = view.method == Method::GET && head.status == StatusCode::OK;
+    let asked = view.headers.get(RANGE).filter(|_| may_ask);
     let (Some(asked), Some(length)) = (asked, length) else { return Ok(Wanted::Whole) };
     // What the edge has compressed has no strong validator (RFC 9110 §13.1.5).
     let incomparable = head.is_compressed() && view.headers.contains_key(IF_RANGE);
@@ -139,11 +142,11 @@ fn respond(head: &Head, part: Option<(u64, u64)>, length: Option<u64>, body: Bod
             response.headers_mut().insert(CONTENT_RANGE, range::content_range(first, last, length));
             response.headers_mut().insert(CONTENT_LENGTH, (last - first + 1).into());
         }
-        (None, Some(length)) => {
+        (None, Some(length)) if head.status != StatusCode::NO_CONTENT => {
             *response.status_mut() = head.status;
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
-        (_, None) => *response.status_mut() = head.status,
+        (None, _) | (_, None) => *response.status_mut() = head.status,
     }
     response
 }

@@ -7,167 +7,87 @@ use std::time::Duration;
 use http::header::{
     ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 
 use super::intake::{Intake, Treatment};
-use super::{Answer, Route, deliver, pass, sliced};
+use super::{Keys, Route, sliced};
 use crate::cache::Key;
 use crate::cache::budget::Share;
 use crate::cache::fill::{self, Writer};
-use crate::cache::inflight::{Arriving, Joined, Lead, News, Takeable, Whence};
+use crate::cache::inflight::{Arriving, Lead, News, Takeable, Taker, Whence};
 use crate::cache::memory::Entry;
-use crate::cache::object::{Content, Head, Layout, Object};
+use crate::cache::object::{Head, Layout, Object, Variant};
 use crate::cache::slices::Open;
 use crate::clock::{self, Timestamp};
 use crate::edge::Edge;
-use crate::error::Refusal;
-use crate::observe::record::ResultType;
 use crate::origin::error::OriginError;
 use crate::origin::response::Framing;
 use crate::origin::{Ask, OriginResponse};
 use crate::policy::admission::{self, Admission, NotStored};
-use crate::policy::collapse;
 use crate::policy::errors;
 use crate::policy::freshness::{self, Lifetime};
 use crate::policy::invalidation;
 use crate::policy::lookup::{self, Lookup};
-use crate::semantics::cache_control;
+use crate::policy::vary::{self, Vary};
 use crate::semantics::conditional;
-use crate::semantics::range::{self, Spec};
+use crate::semantics::range;
 use crate::semantics::view::View;
 
-/// Gets the object from the fetch of its key that is under way, or begins one.
-pub(super) async fn fetch(
-    edge: &Arc<Edge>,
-    route: Route,
-    view: &View<'_>,
-    key: Key,
-    previous: Option<Arc<Object>>,
-) -> Result<Answer, Refusal> {
-    let (flight, leads) = match edge.store.inflight.join(&key) {
-        Joined::Lead(lead, flight) => {
-            let ahead = far_ahead(edge, view);
-            tokio::spawn(bring(Arc::clone(edge), route.clone(), lead, previous, ahead));
-            (flight, true)
-        }
-        Joined::Follow(_) if !collapse::may_share(&route.behavior) => return pass::pass(&route, view).await,
-        Joined::Follow(flight) => {
-            edge.metrics.collapsed();
-            (flight, false)
-        }
-    };
-    let result = if leads { ResultType::Miss } else { ResultType::Hit };
-    match flight.news().await {
-        News::Arriving(arriving) => match deliver::arriving(view, &arriving, clock::now(), result)? {
-            Some(answer) => Ok(answer),
-            None => pass::pass(&route, view).await,
-        },
-        News::Ready(object, whence) => {
-            let result = match whence {
-                Whence::Cache => ResultType::Hit,
-                Whence::Confirmed | Whence::Stale if leads => ResultType::RefreshHit,
-                Whence::Confirmed | Whence::Stale => ResultType::Hit,
-            };
-            serve(edge, &route, view, key, &object, result).await
-        }
-        News::Sliced(object, open) => match object.layout() {
-            Some(layout) => {
-                sliced::serve(edge, &route, view, key, &object, layout, (open.take(), result)).await
-            }
-            None => pass::pass(&route, view).await,
-        },
-        News::Failed(error) => Err(error.into()),
-        News::Released(_, released) => match pass::wants_whole(view).then(|| released.take()).flatten() {
-            Some(response) => Ok(pass::deliver(response)),
-            None => pass::pass(&route, view).await,
-        },
-        News::Waiting => Err(OriginError::Abandoned.into()),
-    }
-}
-
-/// Serves an object that is there.
-pub(super) async fn serve(
-    edge: &Edge,
-    route: &Route,
-    view: &View<'_>,
-    key: Key,
-    object: &Object,
-    result: ResultType,
-) -> Result<Answer, Refusal> {
-    match object.content() {
-        Content::Whole(pieces) => deliver::stored(view, object, pieces, clock::now(), result),
-        Content::Sliced(layout) => {
-            sliced::serve(edge, route, view, key, object, layout, (None, result)).await
-        }
-    }
-}
-
-/// First and last byte of the slice in which a range begins that is not in the first one. Whoever wants the end of a
-/// large object must not wait for its beginning.
-fn far_ahead(edge: &Edge, view: &View<'_>) -> Option<(u64, u64)> {
-    let asked = view.headers.get(RANGE).and_then(range::parse).filter(|_| view.method == Method::GET)?;
-    let first = match asked {
-        Spec::From(first) | Spec::FromTo(first, _) => first,
-        Spec::Suffix(_) => return None, // whose first byte is known when the length is
-    };
-    let size = edge.store.slice_size;
-    (first >= size.max(deliver::WAIT_AHEAD)).then(|| {
-        let begin = first / size * size;
-        (begin, begin + (size - 1))
-    })
-}
-
-/// Asks the origin about an object that is served meanwhile (behaviour §5.2).
-pub(super) fn refresh(edge: &Arc<Edge>, route: &Route, key: &Key, object: &Arc<Object>) {
-    if let Joined::Lead(lead, _) = edge.store.inflight.join(key) {
-        tokio::spawn(bring(Arc::clone(edge), route.clone(), lead, Some(Arc::clone(object)), None));
-    }
-}
-
-/// The fetch itself, to its end. Every way out tells those who wait: [`Lead`]'s drop sees to what is forgotten.
-/// `ahead`: only this part is wanted, if the object is large.
-async fn bring(
+/// One fetch of one key.
+pub(super) struct Fetch {
     edge: Arc<Edge>,
     route: Route,
-    lead: Lead,
-    previous: Option<Arc<Object>>,
-    ahead: Option<(u64, u64)>,
-) {
-    let fetch = Fetch { edge, route };
-    if fetch.found_after_all(&lead) {
-        return;
-    }
-    let mut ask = question(&fetch.route.ask, previous.as_deref());
-    if let Some((first, last)) = ahead {
-        ask.headers.insert(RANGE, sliced::bytes(first, last));
-    }
-    match fetch.route.fetch(&ask).await {
-        Ok(response) if response.status == StatusCode::NOT_MODIFIED => {
-            fetch.confirmed(lead, previous, &response).await;
-        }
-        Ok(response) if response.status == StatusCode::PARTIAL_CONTENT => fetch.admit_part(&lead, response),
-        // The object is shorter: others may want what it has.
-        Err(OriginError::Refused { status: 416, .. }) if ahead.is_some() => {
-            lead.tell(News::Released(NotStored::Status, Takeable::new(None)));
-        }
-        Ok(response) => fetch.admit(lead, response).await,
-        Err(error) => fetch.failed(&lead, previous, error),
-    }
-}
-
-struct Fetch {
-    edge: Arc<Edge>,
-    route: Route,
+    /// The key of the request as such; that of the variant is the lead's.
+    primary: Key,
+    /// By what the request selects its variant.
+    selecting: HeaderMap,
 }
 
 impl Fetch {
+    pub(super) fn new(edge: &Arc<Edge>, route: Route, view: &View<'_>, keys: &Keys) -> Self {
+        let selecting = vary::selecting(&route.behavior, view);
+        Self { edge: Arc::clone(edge), route, primary: Key::clone(&keys.primary), selecting }
+    }
+
+    /// The fetch itself, to its end. Every way out tells those who wait: [`Lead`]'s drop sees to what is forgotten.
+    /// `ahead`: only this part is wanted, if the object is large.
+    pub(super) async fn bring(self, lead: Lead, previous: Option<Arc<Object>>, ahead: Option<(u64, u64)>) {
+        if self.found_after_all(&lead) {
+            return;
+        }
+        let asked_about = previous.as_deref().filter(|object| !object.lifetime.last_resort);
+        let mut ask = question(&self.route.ask, asked_about);
+        if let Some((first, last)) = ahead {
+            ask.headers.insert(RANGE, sliced::bytes(first, last));
+        }
+        match self.route.fetch(&ask).await {
+            Ok(response) if response.status == StatusCode::NOT_MODIFIED => {
+                self.confirmed(lead, previous, &response).await;
+            }
+            Ok(response) if response.status == StatusCode::PARTIAL_CONTENT => {
+                self.admit_part(&lead, response)
+            }
+            // The object is shorter: others may want what it has.
+            Err(OriginError::Refused { status: 416, .. }) if ahead.is_some() => {
+                self.release(&lead, NotStored::Status, None);
+            }
+            Ok(response) => self.admit(lead, response).await,
+            Err(error) => self.failed(&lead, previous, error),
+        }
+    }
+
     /// Another fetch of the key may have ended between the look-up and this one's beginning.
     fn found_after_all(&self, lead: &Lead) -> bool {
-        match lookup::decide(self.edge.store.memory.get(lead.key()), self.max_ttl(), clock::now()) {
+        let memory = &self.edge.store.memory;
+        let entry = match memory.get(lead.key()) {
+            Some(Entry::Varies(names)) => memory.get(&vary::key(&self.primary, &names, &self.selecting)),
+            other => other,
+        };
+        match lookup::decide(entry, self.max_ttl(), clock::now()) {
             Lookup::Serve(object) => lead.tell(News::Ready(object, Whence::Cache)),
             Lookup::Refuse(error) => lead.tell(News::Failed(error)),
-            Lookup::ServeAndRefresh(_) | Lookup::Pass(_) | Lookup::Fetch(_) => return false,
+            Lookup::ServeAndRefresh(_) | Lookup::Pass(_) | Lookup::Ask(_) | Lookup::Fetch(_) => return false,
         }
         true
     }
@@ -196,12 +116,11 @@ impl Fetch {
             Admission::No(_) => freshness::lifetime(&self.route.behavior.cache_policy, &fields, at),
         };
         let mut object = object.confirmed(&response.headers, lifetime, at).tagged(self.tags(&fields));
-        object.head = object.head.without(&cache_control::withheld(&fields));
+        object.head = object.head.without(&self.withheld(&fields));
+        object.variant = self.variant(&fields);
         let object = Arc::new(object);
         match admission {
-            Admission::Store(_) | Admission::Slices(..) => {
-                self.insert(&lead, Entry::Object(Arc::clone(&object)));
-            }
+            Admission::Store(_) | Admission::Slices(..) => self.store(&lead, &object),
             Admission::No(why) => self.remember(&lead, why),
         }
         lead.tell(News::Ready(object, Whence::Confirmed));
@@ -232,21 +151,24 @@ impl Fetch {
             }
             Admission::No(why) => {
                 self.remember(&lead, why);
-                return release(&lead, why, response);
+                return self.release(&lead, why, Some(response));
             }
         };
         let (at, timing) = (response.received_at, response.timing);
-        let withheld = cache_control::withheld(&response.headers);
+        let (variant, withheld) = (self.variant(&response.headers), self.withheld(&response.headers));
         let (head, body) = treatment.apply(response);
         let (mut writer, filling) = fill::begin(length);
-        lead.tell(News::Arriving(Arc::new(Arriving::new(head.clone(), lifetime, at, timing, filling))));
+        let mut arriving = Arriving::new(head.clone(), lifetime, at, timing, filling);
         let head = head.without(&withheld);
+        arriving.variant = variant.clone();
+        arriving.head_for_others = head.clone();
+        lead.tell(News::Arriving(Arc::new(arriving)));
         // Without room those who wait still share this fetch; who comes later begins another.
         let kept = share.map(|share| (lead, share));
         if kept.is_none() {
             writer.become_window();
         }
-        self.keep(Inflow { kept, writer, length, head, lifetime, at }, body).await;
+        self.keep(Inflow { kept, writer, length, head, lifetime, at, variant }, body).await;
     }
 
     /// A part of a large object; nobody else can use it if it is not kept.
@@ -266,21 +188,22 @@ impl Fetch {
             Admission::Slices(lifetime, etag) => {
                 self.slice(lead, response, lifetime, self.layout(length, etag), first);
             }
-            Admission::Store(_) => lead.tell(News::Released(NotStored::TooLarge, Takeable::new(None))),
+            Admission::Store(_) => self.release(lead, NotStored::TooLarge, None),
             Admission::No(why) => {
                 self.remember(lead, why);
-                lead.tell(News::Released(why, Takeable::new(None)));
+                self.release(lead, why, None);
             }
         }
     }
 
     /// The head of a large object; its answer stands at byte `at`.
     fn slice(&self, lead: &Lead, response: OriginResponse, lifetime: Lifetime, layout: Layout, at: u64) {
-        let withheld = cache_control::withheld(&response.headers);
-        let head = Head::new(StatusCode::OK, &response.headers).without(&withheld);
+        let head = Head::new(StatusCode::OK, &response.headers).without(&self.withheld(&response.headers));
         let tags = self.tags(&response.headers);
-        let object = Arc::new(Object::sliced(head, lifetime, response.received_at, layout).tagged(tags));
-        self.insert(lead, Entry::Object(Arc::clone(&object)));
+        let mut object = Object::sliced(head, lifetime, response.received_at, layout).tagged(tags);
+        object.variant = self.variant(&response.headers);
+        let object = Arc::new(object);
+        self.store(lead, &object);
         let open = Open::new(at, response.body.boxed_unsync());
         lead.tell(News::Sliced(object, Takeable::new(Some(open))));
     }
@@ -316,9 +239,10 @@ impl Fetch {
         let Some((lead, _share)) = &inflow.kept else { return inflow.writer.complete() };
         // First where the next viewer looks, then the end for those who read along, then out of the flights.
         let tags = self.tags(&inflow.head.to_map());
-        let object =
+        let mut object =
             Object::new(inflow.head, inflow.lifetime, inflow.at, inflow.writer.pieces()).tagged(tags);
-        self.insert(lead, Entry::Object(Arc::new(object)));
+        object.variant = inflow.variant;
+        self.store(lead, &Arc::new(object));
         inflow.writer.complete();
     }
 
@@ -327,9 +251,9 @@ impl Fetch {
         let now = clock::now();
         let status = error.status();
         let configured = self.route.site.error_responses.get(&status.as_u16());
-        if let Some(object) = previous
-            && error.allows_stale()
-            && lookup::may_stand_in(&object, self.max_ttl(), now)
+        let previous = previous.filter(|_| error.allows_stale());
+        if let Some(object) = &previous
+            && lookup::may_stand_in(object, self.max_ttl(), now, gave_no_answer(&error))
         {
             let object = Arc::new(object.stale_until(now.after(errors::min_ttl(configured))));
             self.insert(lead, Entry::Object(Arc::clone(&object)));
@@ -347,14 +271,58 @@ impl Fetch {
         );
         match ttl.filter(|_| error.came_from_origin()) {
             Some(ttl) => {
-                let entry = Entry::Error { error: error.clone(), until: now.after(ttl) };
-                self.insert(lead, entry);
+                let behind = previous.filter(|object| object.lifetime.last_resort);
+                self.insert(lead, Entry::Error { error: error.clone(), until: now.after(ttl), behind });
             }
             // What was refused must not come back when the origin fails later.
             None if !error.allows_stale() => self.edge.store.memory.remove(lead.key()),
             None => {}
         }
         lead.tell(News::Failed(error));
+    }
+
+    /// Puts an object where the next viewer looks for it: itself first, then the way to it.
+    fn store(&self, lead: &Lead, object: &Arc<Object>) {
+        let insert = |key: &Key, entry| self.edge.store.memory.insert(Key::clone(key), entry, lead.since());
+        let entry = Entry::Object(Arc::clone(object));
+        match &object.variant {
+            None => insert(&self.primary, entry),
+            Some(variant) => {
+                insert(&variant.key, entry);
+                insert(&self.primary, Entry::Varies(Arc::clone(&variant.names)));
+            }
+        }
+    }
+
+    /// Which variant an answer with these fields is: told apart by all that the answers under its key have named, so that
+    /// each of them is found again.
+    fn variant(&self, fields: &HeaderMap) -> Option<Arc<Variant>> {
+        let Vary::By(named) = vary::of(fields, &self.route.behavior) else { return None };
+        let names = match self.edge.store.memory.get(&self.primary) {
+            Some(Entry::Varies(known)) => Some(vary::union(&named, &known)),
+            _ => None,
+        };
+        let names = names.filter(|names| names.len() <= vary::MAX_NAMES).unwrap_or(named);
+        if names.is_empty() {
+            return None;
+        }
+        let key = vary::key(&self.primary, &names, &self.selecting).into();
+        Some(Arc::new(Variant { names: names.into(), key }))
+    }
+
+    /// Fields that are not for later viewers.
+    fn withheld(&self, fields: &HeaderMap) -> Box<[HeaderName]> {
+        freshness::control(&self.route.behavior.cache_policy, fields).withheld.into()
+    }
+
+    /// What is private, or one of several variants, is for the viewer who asked; what is only too large is anybody's.
+    fn release(&self, lead: &Lead, why: NotStored, response: Option<OriginResponse>) {
+        let same_for_all = response.as_ref().is_some_and(|response| {
+            vary::of(&response.headers, &self.route.behavior) == Vary::By(Vec::new())
+        });
+        let anyones = same_for_all && matches!(why, NotStored::TooLarge | NotStored::Unframed);
+        let taker = if anyones { Taker::Anyone } else { Taker::Leader };
+        lead.tell(News::Released(why, Takeable::new(response), taker));
     }
 
     /// Nobody is to wait for this key's next fetches.
@@ -377,10 +345,6 @@ impl Fetch {
     }
 }
 
-fn release(lead: &Lead, why: NotStored, response: OriginResponse) {
-    lead.tell(News::Released(why, Takeable::new(Some(response))));
-}
-
 /// A body on its way into the cache.
 struct Inflow {
     /// The duty to keep it and the room for it. `None`: it is not kept any more.
@@ -391,6 +355,12 @@ struct Inflow {
     head: Head,
     lifetime: Lifetime,
     at: Timestamp,
+    variant: Option<Arc<Variant>>,
+}
+
+/// Nothing came that could be an answer, or only half of one (behaviour §5.1, retention note).
+fn gave_no_answer(error: &OriginError) -> bool {
+    error.is_unreachable() || matches!(error, OriginError::ReadTimeout)
 }
 
 /// The question whether `previous` still is the object, or the question for the object (behaviour §5.4).

@@ -6,6 +6,7 @@ use http_body::Body as _;
 
 use super::Answer;
 use super::dress::Dress;
+use super::story;
 use super::tx::{Tracked, Transaction};
 use crate::body::Body;
 use crate::edge::Edge;
@@ -34,6 +35,9 @@ pub(super) fn seal(
     }
     if let Some(dress) = dress {
         dress.put_on(edge, &tx, result, &mut parts);
+    }
+    if edge.cache_status {
+        story::put_on(edge, &parts.extensions, &mut parts.headers);
     }
     let headers = &mut parts.headers;
     headers.insert(X_CACHE, edge.marks.x_cache(result));

@@ -16,17 +16,21 @@ mod pass;
 mod redirect;
 mod send;
 mod sliced;
+mod story;
 pub mod tx;
+mod wait;
 
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, VARY};
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use hyper::body::{Body as _, Incoming};
 
 use crate::body::Body;
-use crate::cache::object::Content;
+use crate::cache::Key;
+use crate::cache::memory::Entry;
+use crate::cache::object::{Content, Object};
 use crate::clock;
 use crate::config::response_headers::ResponseHeadersPolicy;
 use crate::config::{Behavior, ViewerProtocolPolicy};
@@ -35,11 +39,12 @@ use crate::error::Refusal;
 use crate::observe::record::ResultType;
 use crate::origin::Origin;
 use crate::origin::request::{self, Ask};
+use crate::policy::cache_status::Story;
 use crate::policy::encoding::{self, Normalized};
 use crate::policy::forward::{self, Unforwardable};
 use crate::policy::lookup::{self, Lookup};
 use crate::policy::told::{self, Hop};
-use crate::policy::{admission, key, query};
+use crate::policy::{admission, key, query, vary};
 use crate::semantics::path;
 use crate::semantics::view::{self, MAX_URL, View};
 use dress::Dress;
@@ -69,7 +74,9 @@ pub async fn serve(
         Ok(answer) => return finish::seal(&edge, tx, answer, dress),
         Err(refusal) => refusal,
     };
-    let answer = Box::pin(error_page::answer(&edge, &mut tx, &parts, refusal)).await;
+    let story = story::of_refusal(&refusal);
+    let mut answer = Box::pin(error_page::answer(&edge, &mut tx, &parts, refusal)).await;
+    story::tell(&edge, &mut answer, story);
     finish::seal(&edge, tx, answer, dress)
 }
 
@@ -102,7 +109,22 @@ async fn respond(
         let route = route(site, behavior, &view, tx.hop(), paths)?;
         return Box::pin(send::send(edge, &route, &view, &raw_path, body.take())).await;
     }
-    obtain(edge, site, behavior, &view, tx.hop(), paths).await
+    let mut answer = obtain(edge, site, behavior, &view, tx.hop(), paths).await?;
+    if behavior.asks.custom {
+        show_vary(&mut answer, behavior);
+    }
+    Ok(answer)
+}
+
+/// Of a custom origin's `Vary` viewers see what the edge forwards (behaviour §5.5).
+fn show_vary(answer: &mut Answer, behavior: &Behavior) {
+    let headers = answer.response.headers_mut();
+    if headers.contains_key(VARY) {
+        match vary::shown(headers, behavior) {
+            Some(shown) => drop(headers.insert(VARY, shown)),
+            None => drop(headers.remove(VARY)),
+        }
+    }
 }
 
 /// The object that is meant: from the cache, or from the behaviour's origin. `raw_path` is for the key, `path` (decoded)
@@ -118,29 +140,72 @@ async fn obtain(
     request::check(path, site.origins[behavior.origin].config())?;
     let accepted = encoding::normalized(behavior.encoding, view.version, view.headers);
     let route = || route(site, behavior, view, hop, (raw_path, path));
-    if admission::request(behavior, view.method).is_err() {
-        return Box::pin(pass::pass(&route()?, view)).await;
+    if let Err(why) = admission::request(behavior, view.method) {
+        return Box::pin(pass::known(edge, &route()?, view, why)).await;
     }
-    let key = key::key(&site.id, view, raw_path, &behavior.cache_policy, accepted);
+    let primary = key::key(&site.id, view, raw_path, &behavior.cache_policy, accepted);
+    let mut entry = edge.store.memory.get(&primary);
+    let mut own = None;
+    if let Some(Entry::Varies(names)) = &entry {
+        let key = vary::key(&primary, names, &vary::selecting(behavior, view));
+        entry = edge.store.memory.get(&key);
+        own = Some(key);
+    }
     let now = clock::now();
     // Whatever goes to the origin is boxed: a hit's future is moved as it is, and should be small.
-    match lookup::decide(edge.store.memory.get(&key), behavior.cache_policy.max_ttl, now) {
-        Lookup::Serve(object) => match object.content() {
-            Content::Whole(pieces) => deliver::stored(view, &object, pieces, now, ResultType::Hit),
-            Content::Sliced(layout) => {
-                let known = (None, ResultType::Hit);
-                Box::pin(sliced::serve(edge, &route()?, view, key.into(), &object, layout, known)).await
-            }
-        },
+    match lookup::decide(entry, behavior.cache_policy.max_ttl, now) {
+        Lookup::Serve(object) => {
+            let answer = match object.content() {
+                Content::Whole(pieces) => deliver::stored(view, &object, pieces, now, ResultType::Hit),
+                Content::Sliced(_) => {
+                    let keys = Keys::new(primary, own);
+                    Box::pin(wait::serve(edge, &route()?, view, &keys, &object, ResultType::Hit)).await
+                }
+            };
+            story::told(edge, answer, || Story::hit(object.fresh_for(now)))
+        }
         Lookup::ServeAndRefresh(object) => {
-            let (route, key) = (route()?, key.into());
-            fill::refresh(edge, &route, &key, &object);
+            let (route, keys) = (route()?, Keys::new(primary, own));
+            wait::refresh(edge, &route, view, &keys, &object);
             edge.metrics.stale_served("revalidate");
-            Box::pin(fill::serve(edge, &route, view, key, &object, ResultType::Hit)).await
+            let answer = Box::pin(wait::serve(edge, &route, view, &keys, &object, ResultType::Hit)).await;
+            story::told(edge, answer, || Story::hit(object.fresh_for(now)).because("revalidating"))
         }
         Lookup::Refuse(error) => Err(Refusal::Remembered(error)),
-        Lookup::Pass(_) => Box::pin(pass::pass(&route()?, view)).await,
-        Lookup::Fetch(previous) => Box::pin(fill::fetch(edge, route()?, view, key.into(), previous)).await,
+        Lookup::Pass(why) => Box::pin(pass::known(edge, &route()?, view, why)).await,
+        Lookup::Ask(object) => {
+            Box::pin(wait::ask(edge, route()?, view, Keys::new(primary, own), object)).await
+        }
+        Lookup::Fetch(previous) => {
+            Box::pin(wait::fetch(edge, route()?, view, Keys::new(primary, own), previous)).await
+        }
+    }
+}
+
+/// Where an object is kept.
+#[derive(Debug, Clone)]
+struct Keys {
+    /// What the request as such has (behaviour §4).
+    primary: Key,
+    /// That of the variant, where there are several.
+    own: Key,
+}
+
+impl Keys {
+    fn new(primary: String, own: Option<String>) -> Self {
+        let primary = Key::from(primary);
+        let own = own.map_or_else(|| Key::clone(&primary), Key::from);
+        Self { primary, own }
+    }
+
+    /// Where this object is, which one of these requests has brought.
+    fn of(&self, object: &Object) -> Key {
+        object.variant.as_ref().map_or_else(|| Key::clone(&self.primary), |variant| Key::clone(&variant.key))
+    }
+
+    /// Which variant is wanted is known: an answer before has said what it varies by.
+    fn is_of_variant(&self) -> bool {
+        self.own != self.primary
     }
 }
 

@@ -5,12 +5,15 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
-use super::{Answer, Route};
+use super::{Answer, Route, story};
 use crate::body::Body;
+use crate::edge::Edge;
 use crate::error::Refusal;
 use crate::observe::record::ResultType;
 use crate::origin::error::OriginError;
 use crate::origin::{Ask, OriginResponse};
+use crate::policy::admission::NotStored;
+use crate::policy::cache_status::Story;
 use crate::semantics::range;
 use crate::semantics::view::View;
 
@@ -25,6 +28,16 @@ pub(super) async fn pass(route: &Route, view: &View<'_>) -> Result<Answer, Refus
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The same, where it is known why the cache has no part in it.
+pub(super) async fn known(
+    edge: &Edge,
+    route: &Route,
+    view: &View<'_>,
+    why: NotStored,
+) -> Result<Answer, Refusal> {
+    story::told(edge, pass(route, view).await, || Story::passed(why))
 }
 
 /// Hands an answer of the origin to the viewer.

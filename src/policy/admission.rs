@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT_RANGES, ETAG, VARY};
+use http::header::{ACCEPT_RANGES, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, Method, StatusCode};
 
-use super::freshness::{self, Lifetime};
+use super::freshness::{self, Lifetime, keeps_out, remaining};
+use super::vary::{self, Vary};
 use crate::clock::Timestamp;
 use crate::config::Behavior;
 
@@ -33,14 +34,31 @@ pub enum NotStored {
     Method,
     /// Its body is larger than may be kept.
     TooLarge,
-    /// Its headers and the policy together make a TTL of zero.
+    /// Its headers and the policy together make a TTL of zero, and it may not be kept to ask about, or has nothing to ask
+    /// by.
     ZeroTtl,
-    /// Only whole answers and redirects are kept.
+    /// Not of a status that is kept, or not without a time of its own.
     Status,
     /// Its end cannot be told from a lost connection.
     Unframed,
-    /// `Vary: *`: no later request is known to match (RFC 9110 §12.5.5).
+    /// `Vary: *`: no later request is known to match (RFC 9110 §12.5.5). Or so many fields that it comes to the same.
     VaryAny,
+}
+
+impl NotStored {
+    /// The word in `Cache-Status`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CachingDisabled => "caching-disabled",
+            Self::Method => "method",
+            Self::TooLarge => "too-large",
+            Self::ZeroTtl => "zero-ttl",
+            Self::Status => "status",
+            Self::Unframed => "unframed",
+            Self::VaryAny => "vary-any",
+        }
+    }
 }
 
 /// May a request of this method use the cache at all (behaviour §2.2, §5.7)?
@@ -71,15 +89,26 @@ pub struct Answer<'a> {
 /// May this answer be stored, how, and for how long? `max_object`: bytes of the largest that is kept in one.
 #[must_use]
 pub fn response(answer: Answer<'_>, behavior: &Behavior, max_object: u64, now: Timestamp) -> Admission {
+    let ok = answer.status == StatusCode::OK;
     let large = answer.length.is_some_and(|length| length > max_object);
-    let version = if large && answer.status == StatusCode::OK { version(answer.headers) } else { None };
-    let refused = if !is_kept(answer.status) {
+    let version = if large && ok { version(answer.headers) } else { None };
+    let policy = &behavior.cache_policy;
+    let control = freshness::control(policy, answer.headers);
+    let timed = || remaining(policy, &control, answer.headers, now).is_some();
+    let known = match rule(answer.status) {
+        Rule::Plain => true,
+        Rule::Timed => timed(),
+        Rule::Unknown => timed() && !control.must_understand,
+        Rule::Never => false,
+    };
+    let has_end = answer.framed || answer.status == StatusCode::NO_CONTENT;
+    let refused = if !known {
         Some(NotStored::Status)
-    } else if !answer.framed {
+    } else if !has_end {
         Some(NotStored::Unframed)
     } else if large && version.is_none() {
         Some(NotStored::TooLarge)
-    } else if answer.headers.get_all(VARY).iter().any(|value| value.as_bytes().contains(&b'*')) {
+    } else if vary::of(answer.headers, behavior) == Vary::Any {
         Some(NotStored::VaryAny)
     } else {
         None
@@ -87,10 +116,19 @@ pub fn response(answer: Answer<'_>, behavior: &Behavior, max_object: u64, now: T
     if let Some(why) = refused {
         return Admission::No(why);
     }
-    let lifetime = freshness::lifetime(&behavior.cache_policy, answer.headers, now);
-    let stale_at_once = lifetime.ttl <= lifetime.initial_age;
+    let lifetime = freshness::lifetime(policy, answer.headers, now);
+    // Without a validator there is nothing to ask about: each viewer's answer is a new one, and one to keep would only
+    // take room from others.
+    let validated = || [ETAG, LAST_MODIFIED].iter().any(|name| answer.headers.contains_key(name));
+    let keep = if !lifetime.is_never_fresh() || policy.keep_uncacheable_for_errors {
+        true
+    } else {
+        !keeps_out(&control) && validated()
+    };
     match version {
-        _ if stale_at_once => Admission::No(NotStored::ZeroTtl),
+        _ if !keep => Admission::No(NotStored::ZeroTtl),
+        // Of a last resort all must be there.
+        Some(_) if lifetime.last_resort && lifetime.is_never_fresh() => Admission::No(NotStored::ZeroTtl),
         Some(version) => Admission::Slices(lifetime, version),
         None => Admission::Store(lifetime),
     }
@@ -105,9 +143,25 @@ fn version(headers: &HeaderMap) -> Option<Arc<str>> {
     (strong && ranges).then(|| Arc::from(etag))
 }
 
-/// behaviour §5.6, RFC 9110 §15.1. Errors have rules of their own.
-fn is_kept(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 302 | 307 | 308)
+/// Which statuses are kept (behaviour §5.6; RFC 9111 §3; errors: behaviour §8.1).
+enum Rule {
+    /// By the table of behaviour §5.1.
+    Plain,
+    /// Only with a time of its own: neither book says that a default may stand for it.
+    Timed,
+    /// The same, unless caches must know it.
+    Unknown,
+    Never,
+}
+
+fn rule(status: StatusCode) -> Rule {
+    match status.as_u16() {
+        200 | 203 | 204 | 300 | 301 | 302 | 307 | 308 => Rule::Plain,
+        206 | 304 => Rule::Never, // no answer by itself
+        200..=399 if status.canonical_reason().is_none() => Rule::Unknown,
+        200..=399 => Rule::Timed,
+        _ => Rule::Never,
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +211,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_to_be_asked_about_or_for_an_origin_that_is_gone() {
+        // behaviour §5.1: m = 0, and the retention note
+        let table = [
+            ("max-age=0", Some(false), Some(false)),
+            ("s-maxage=0", Some(false), Some(false)),
+            ("no-cache", Some(false), Some(true)),
+            ("no-store", None, Some(true)),
+            ("private, max-age=60", None, Some(true)),
+        ];
+        for (control, by_default, when_asked_for) in table {
+            for (keep, expected) in [(false, by_default), (true, when_asked_for)] {
+                let mut behavior = behavior(0, 60, 600, false);
+                Arc::make_mut(&mut behavior.cache_policy).keep_uncacheable_for_errors = keep;
+                let headers = [("cache-control", control), ("etag", "\"1\"")]
+                    .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)));
+                let headers = HeaderMap::from_iter(headers);
+                let answer =
+                    Answer { status: StatusCode::OK, headers: &headers, length: Some(5), framed: true };
+                let stored = match response(answer, &behavior, 100, Timestamp::from_secs(1000)) {
+                    Admission::Store(lifetime) => {
+                        assert!(lifetime.is_never_fresh(), "{control}");
+                        Some(lifetime.last_resort)
+                    }
+                    other => {
+                        assert!(matches!(other, Admission::No(_)), "{control}: {other:?}");
+                        None
+                    }
+                };
+                assert_eq!(stored, expected, "{control}, keep: {keep}");
+            }
+        }
+    }
+
+    #[test]
     fn which_answers_are_stored() {
         use NotStored::*;
         let none: &[(&'static str, &'static str)] = &[];
@@ -167,13 +255,23 @@ mod tests {
             (200, none, Some(101), true, Some(TooLarge)),
             (200, none, Some(100), true, None),
             (206, none, Some(5), true, Some(Status)),
-            (204, none, Some(0), true, None),
-            (301, none, Some(5), true, None), // behaviour §5.6
-            (302, none, Some(5), true, None),
-            (303, none, Some(5), true, Some(Status)),
+            (204, none, None, false, None), // it has no body, so no end to mark
+            (301, none, Some(0), true, None), // behaviour §5.6
+            (302, none, Some(0), true, None),
+            (303, none, Some(0), true, Some(Status)),
+            (303, &[("cache-control", "max-age=60")], Some(0), true, None), // RFC 9111 §3
+            (308, none, Some(0), true, None),
+            (201, none, Some(0), true, Some(Status)),
+            (299, none, Some(5), true, Some(Status)),
+            (299, &[("cache-control", "max-age=60")], Some(5), true, None),
+            (299, &[("cache-control", "max-age=60, must-understand")], Some(5), true, Some(Status)),
+            (200, &[("cache-control", "max-age=60, no-store, must-understand")], Some(5), true, None), // RFC 9111 §5.2.2.3
             (200, &[("vary", "Origin, *")], Some(5), true, Some(VaryAny)),
             (200, &[("cache-control", "no-store")], Some(5), true, Some(ZeroTtl)), // behaviour §5.1, m = 0
             (200, &[("cache-control", "private")], Some(5), true, Some(ZeroTtl)),
+            (200, &[("cache-control", "private"), ("etag", "\"1\"")], Some(5), true, Some(ZeroTtl)),
+            (200, &[("cache-control", "no-cache")], Some(5), true, Some(ZeroTtl)),
+            (200, &[("cache-control", "max-age=0")], Some(5), true, Some(ZeroTtl)),
         ];
         for (status, fields, length, framed, refused) in table {
             let headers = fields

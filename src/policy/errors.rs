@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use super::freshness::{is_unwelcome, remaining};
+use super::freshness::{control, is_unwelcome, remaining};
 use crate::clock::Timestamp;
 use crate::config::{Asks, CachePolicy, ErrorResponse};
-use crate::semantics::cache_control;
 
 /// `ErrorCachingMinTTL` of a status that was given none (behaviour §8.1).
 const DEFAULT_MIN_TTL: Duration = Duration::from_secs(10);
@@ -29,19 +28,20 @@ pub fn ttl(
     if policy.caching_disabled() {
         return None;
     }
-    let control = cache_control::parse(response);
+    let control = control(policy, response);
     let unwelcome = is_unwelcome(&control);
     let has_page = configured.is_some_and(|configured| configured.page.is_some());
     match rule(status) {
         Rule::Always => {}
         Rule::UnlessUnwelcome if !unwelcome => {}
         Rule::WhenTimed if control.max_age.or(control.s_maxage).is_some() => {}
+        Rule::WhenTimedAndWelcome if !unwelcome && control.max_age.or(control.s_maxage).is_some() => {}
         Rule::WhenTimed if has_page && !unwelcome => {}
-        Rule::UnlessUnwelcome | Rule::WhenTimed | Rule::Never => return None,
+        Rule::UnlessUnwelcome | Rule::WhenTimed | Rule::WhenTimedAndWelcome | Rule::Never => return None,
     }
     let least = min_ttl(configured).max(if asks.s3 { LEAST_MIN_TTL } else { Duration::ZERO });
     // `no-store` and the like do not keep the others out, but with one of them no longer time counts.
-    let asked = if unwelcome { None } else { remaining(&control, response, now) };
+    let asked = if unwelcome { None } else { remaining(policy, &control, response, now) };
     Some(asked.map_or(least, |asked| asked.min(policy.max_ttl).max(least)))
 }
 
@@ -58,6 +58,8 @@ enum Rule {
     UnlessUnwelcome,
     /// Only with `max-age` or `s-maxage`, or with a page.
     WhenTimed,
+    /// The same, but `no-store`, `no-cache` or `private` keep it out.
+    WhenTimedAndWelcome,
     Never,
 }
 
@@ -67,6 +69,8 @@ fn rule(status: StatusCode) -> Rule {
         // 410 is named only among those that no-store keeps out, which presumes that it is cached.
         404 | 410 | 414 | 501 => Rule::UnlessUnwelcome,
         400 | 403 | 405 | 412 | 415 => Rule::WhenTimed,
+        // No list names what nobody has registered, and RFC 9111 §3 lets its own time decide.
+        400..=599 if status.canonical_reason().is_none() => Rule::WhenTimedAndWelcome,
         _ => Rule::Never,
     }
 }

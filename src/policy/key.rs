@@ -25,7 +25,7 @@ pub fn preflight(policy: &CachePolicy) -> impl Iterator<Item = &HeaderName> {
 }
 
 /// Ends each part. No path and no header value can hold it, so no two requests run into one key.
-const SEPARATOR: char = '\n';
+pub(super) const SEPARATOR: char = '\n';
 
 /// The key of a request. `accepted`: what is left of its `Accept-Encoding`.
 #[must_use]
@@ -104,7 +104,7 @@ fn push_value(key: &mut String, name: &str, value: &[u8]) {
 }
 
 /// SHA-256 in base64.
-fn digest(secret: &[u8]) -> String {
+pub(super) fn digest(secret: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD_NO_PAD
         .encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret))

@@ -20,6 +20,9 @@ pub enum Lookup {
     Refuse(OriginError),
     /// Fetch for this viewer alone.
     Pass(NotStored),
+    /// Fetch for this viewer alone and keep what comes: it is never fresh, so nobody need wait for another's question
+    /// (behaviour §5.7). What is there may be confirmed by a 304, or stand in for a failing origin.
+    Ask(Arc<Object>),
     /// Fetch; what is there may be confirmed by a 304, or stand in for a failing origin.
     Fetch(Option<Arc<Object>>),
 }
@@ -32,13 +35,19 @@ pub fn decide(entry: Option<Entry>, max_ttl: Duration, now: Timestamp) -> Lookup
         None | Some(Entry::Slice(_)) => Lookup::Fetch(None),
         Some(Entry::Error { error, until, .. }) if now < until => Lookup::Refuse(error),
         Some(Entry::NotStored { why, until }) if now < until => Lookup::Pass(why),
-        Some(Entry::Error { .. } | Entry::NotStored { .. }) => Lookup::Fetch(None),
+        Some(Entry::Error { behind: Some(object), .. }) => Lookup::Ask(object),
+        // Variants have been told apart by now.
+        Some(Entry::Error { .. } | Entry::NotStored { .. } | Entry::Varies(_)) => Lookup::Fetch(None),
         Some(Entry::Object(object)) => {
             let age = object.age(now);
             if age < object.lifetime.ttl || object.served_stale_until.is_some_and(|until| now < until) {
                 Lookup::Serve(object)
-            } else if within(age, object.lifetime.ttl, object.lifetime.stale_while_revalidate, max_ttl) {
+            } else if !object.lifetime.must_revalidate
+                && within(age, object.lifetime.ttl, object.lifetime.stale_while_revalidate, max_ttl)
+            {
                 Lookup::ServeAndRefresh(object)
+            } else if object.lifetime.is_never_fresh() {
+                Lookup::Ask(object)
             } else {
                 Lookup::Fetch(Some(object))
             }
@@ -47,12 +56,13 @@ pub fn decide(entry: Option<Entry>, max_ttl: Duration, now: Timestamp) -> Lookup
 }
 
 /// May an expired object stand in for a failing origin (behaviour §5.2, §5.3)? Yes without directives, up to
-/// `max_ttl`; `stale-if-error` narrows it, `must-revalidate` forbids it (RFC 9111 §5.2.2.2).
+/// `max_ttl`; `stale-if-error` narrows it, `must-revalidate` forbids it (RFC 9111 §5.2.2.2). A copy that is kept as a last
+/// resort only stands in for an origin that is `silent`: one that gives no answer at all (behaviour §5.1).
 #[must_use]
-pub fn may_stand_in(object: &Object, max_ttl: Duration, now: Timestamp) -> bool {
+pub fn may_stand_in(object: &Object, max_ttl: Duration, now: Timestamp, silent: bool) -> bool {
     let lifetime = &object.lifetime;
     let age = object.age(now);
-    if lifetime.must_revalidate {
+    if lifetime.must_revalidate || (lifetime.last_resort && !silent) {
         return false;
     }
     match lifetime.stale_if_error {
@@ -91,6 +101,7 @@ mod tests {
             Lookup::ServeAndRefresh(_) => "refresh",
             Lookup::Refuse(_) => "refuse",
             Lookup::Pass(_) => "pass",
+            Lookup::Ask(_) => "ask",
             Lookup::Fetch(None) => "fetch",
             Lookup::Fetch(Some(_)) => "revalidate",
         }
@@ -107,7 +118,9 @@ mod tests {
             (plain, 160, "revalidate"),
             (aged, 109, "serve"), // Age from upstream counts
             (aged, 110, "revalidate"),
-            (swr, 189, "refresh"), // behaviour §5.2
+            (Lifetime::default(), 100, "ask"), // behaviour §5.1, §5.7
+            (Lifetime { must_revalidate: true, ..swr }, 161, "revalidate"), // RFC 9111 §5.2.2.2
+            (swr, 189, "refresh"),             // behaviour §5.2
             (swr, 190, "revalidate"),
             (swr_long, 1099, "refresh"),
             (swr_long, 1100, "revalidate"), // behaviour §5.2: limited by MaxTTL
@@ -121,7 +134,7 @@ mod tests {
     #[test]
     fn errors_and_markers_hold_until_their_time() {
         let until = Timestamp::from_secs(110);
-        let error = Entry::Error { error: OriginError::ReadTimeout, until };
+        let error = Entry::Error { error: OriginError::ReadTimeout, until, behind: None };
         let marker = Entry::NotStored { why: NotStored::TooLarge, until };
         let table = [
             (&error, 109, "refuse"),
@@ -157,8 +170,15 @@ mod tests {
             (Lifetime { must_revalidate: true, ..plain }, 161, false), // RFC 9111 §5.2.2.2
         ];
         for (lifetime, now, expected) in table {
-            let found = may_stand_in(&object(lifetime), MAX, Timestamp::from_secs(now));
-            assert_eq!(found, expected, "{lifetime:?} at {now}");
+            for silent in [true, false] {
+                let found = may_stand_in(&object(lifetime), MAX, Timestamp::from_secs(now), silent);
+                assert_eq!(found, expected, "{lifetime:?} at {now}");
+            }
+        }
+        let kept = object(Lifetime { last_resort: true, ..Lifetime::default() });
+        for silent in [true, false] {
+            // behaviour §5.1, retention note
+            assert_eq!(may_stand_in(&kept, MAX, Timestamp::from_secs(200), silent), silent);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One question a file, each answered by a pure function: no clock, no socket, no runtime.
 
 pub mod admission;
+pub mod cache_status;
 pub mod collapse;
 pub mod compression;
 pub mod cookies;
@@ -15,4 +16,5 @@ pub mod lookup;
 pub mod query;
 pub mod response_headers;
 pub mod told;
+pub mod vary;
 pub mod viewer_header;

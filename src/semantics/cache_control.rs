@@ -17,6 +17,10 @@ pub struct CacheControl {
     pub no_cache: bool,
     /// The form without field names only.
     pub private: bool,
+    /// What `no-cache="…"` and `private="…"` name: not for later viewers (RFC 9111 §5.2.2.4, §5.2.2.7).
+    pub withheld: Vec<HeaderName>,
+    /// `no-store` is only for caches that do not know the status (RFC 9111 §5.2.2.3).
+    pub must_understand: bool,
     pub must_revalidate: bool,
     pub proxy_revalidate: bool,
     pub no_transform: bool,
@@ -41,23 +45,6 @@ pub fn parse(headers: &HeaderMap) -> CacheControl {
     control
 }
 
-/// The fields that a cache must not keep of an answer that it keeps: `no-cache="Set-Cookie"` and `private="…"` (RFC 9111
-/// §5.2.2.4, §5.2.2.7; behaviour §5.6).
-#[must_use]
-pub fn withheld(headers: &HeaderMap) -> Vec<HeaderName> {
-    let mut fields = Vec::new();
-    for field in headers.get_all(CACHE_CONTROL) {
-        for (name, argument) in (Directives { rest: field.as_bytes() }) {
-            let limits = name.eq_ignore_ascii_case(b"no-cache") || name.eq_ignore_ascii_case(b"private");
-            if limits && names_fields(argument.as_deref()) {
-                let names = argument.iter().flat_map(|names| names.split(|&b| b == b','));
-                fields.extend(names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()));
-            }
-        }
-    }
-    fields
-}
-
 /// A non-negative number of seconds, too large ones clamped (RFC 9111 §1.2.2). `None`: something else stands there.
 pub(crate) fn delta_seconds(digits: &[u8]) -> Option<Duration> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
@@ -71,8 +58,15 @@ impl CacheControl {
     fn add(&mut self, name: &[u8], argument: Option<&[u8]>) {
         match name.to_ascii_lowercase().as_slice() {
             b"no-store" => self.no_store = true,
-            b"no-cache" => self.no_cache |= !names_fields(argument),
-            b"private" => self.private |= !names_fields(argument),
+            b"no-cache" => match field_names(argument) {
+                Some(names) => self.withheld.extend(names),
+                None => self.no_cache = true,
+            },
+            b"private" => match field_names(argument) {
+                Some(names) => self.withheld.extend(names),
+                None => self.private = true,
+            },
+            b"must-understand" => self.must_understand = true,
             b"must-revalidate" => self.must_revalidate = true,
             b"proxy-revalidate" => self.proxy_revalidate = true,
             b"no-transform" => self.no_transform = true,
@@ -89,15 +83,12 @@ fn keep_first(slot: &mut Option<Duration>, argument: Option<&[u8]>) {
     slot.get_or_insert_with(|| argument.and_then(delta_seconds).unwrap_or_default());
 }
 
-/// Whether the argument limits its directive to some fields (RFC 9111 §5.2.2.4, §5.2.2.7).
-fn names_fields(argument: Option<&[u8]>) -> bool {
-    let mut names = argument
-        .unwrap_or_default()
-        .split(|&b| b == b',')
-        .map(<[u8]>::trim_ascii)
-        .filter(|name| !name.is_empty())
-        .peekable();
-    names.peek().is_some() && names.all(|name| HeaderName::from_bytes(name).is_ok())
+/// The fields that the argument limits its directive to (RFC 9111 §5.2.2.4, §5.2.2.7). `None`: it does not.
+pub(super) fn field_names(argument: Option<&[u8]>) -> Option<Vec<HeaderName>> {
+    let names = argument.unwrap_or_default().split(|&b| b == b',').map(<[u8]>::trim_ascii);
+    let names: Result<Vec<_>, _> =
+        names.filter(|name| !name.is_empty()).map(HeaderName::from_bytes).collect();
+    names.ok().filter(|names| !names.is_empty())
 }
 
 /// `name [ "=" ( token / quoted-string ) ]`, separated by commas; what is left of one field.

@@ -17,6 +17,26 @@ pub fn parse(value: &HeaderValue) -> Option<Timestamp> {
     httpdate::parse_http_date(text).ok().map(Timestamp::from_system_time)
 }
 
+/// As [`parse`], but capital letters make no difference: for freshness only (RFC 9111 §4.2).
+#[must_use]
+pub fn parse_in_any_case(value: &HeaderValue) -> Option<Timestamp> {
+    parse(value).or_else(|| {
+        let mut after_a_letter = false;
+        let text = value.to_str().ok()?.strip_suffix(|c: char| c.eq_ignore_ascii_case(&'t'))?;
+        let (text, zone) = match text.len().checked_sub(2).and_then(|at| text.split_at_checked(at)) {
+            Some((text, zone)) if zone.eq_ignore_ascii_case("gm") => (text, "GMT"),
+            _ => return None,
+        };
+        let names = text.chars().map(|c| {
+            let cased = if after_a_letter { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() };
+            after_a_letter = c.is_ascii_alphabetic();
+            cased
+        });
+        let text: String = names.chain(zone.chars()).collect();
+        parse(&HeaderValue::try_from(text).ok()?)
+    })
+}
+
 /// Writes the preferred form, IMF-fixdate; parts of a second are dropped. Times after the year 9999 become its end.
 #[must_use]
 pub fn format(at: Timestamp) -> HeaderValue {
@@ -52,6 +72,30 @@ mod tests {
         for (text, expected) in table {
             let value = HeaderValue::from_static(text);
             assert_eq!(parse(&value), expected.map(Timestamp::from_secs), "{text}");
+        }
+    }
+
+    #[test]
+    fn letters_may_be_of_any_case_where_freshness_is_at_stake() {
+        // RFC 9111 §4.2
+        let table = [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", true),
+            ("SUN, 06 Nov 1994 08:49:37 GMT", true),
+            ("sun, 06 nOV 1994 08:49:37 gMt", true),
+            ("Sunday, 06-NOV-94 08:49:37 GMT", true),
+            ("Sun, 06 Nov 1994 08:49:37 UTC", false),
+            ("Sun, 06 Nov 1994 8:49:37 GMT", false),
+            ("Sun, 06  Nov  1994 08:49:37 GMT", false),
+            ("Sun 06 Nov 1994 08:49:37 GMT", false),
+            ("Sun, 06-Nov-1994 08:49:37 GMT", false),
+            ("Sun, 06 Nov 1994 08.49.37 GMT", false),
+            ("Sun, 06 Nov 94 08:49:37 GMT", false),
+            ("T", false),
+            ("0", false),
+        ];
+        for (text, expected) in table {
+            let found = parse_in_any_case(&HeaderValue::from_static(text));
+            assert_eq!(found, expected.then_some(Timestamp::from_secs(784_111_777)), "{text}");
         }
     }
 

@@ -8,4 +8,5 @@ pub mod hop;
 pub mod host;
 pub mod path;
 pub mod range;
+pub mod targeted;
 pub mod view;

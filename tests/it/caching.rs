@@ -1,13 +1,16 @@
 //! What is kept, for how long, and what happens afterwards (behaviour §4, §5, §8.1).
 
+mod cache_status;
 mod disabled;
 mod errors;
 mod freshness;
 mod keys;
+mod never_fresh;
 mod policies;
 mod preflight;
 mod sizes;
 mod stale;
+mod variants;
 
 use std::time::Duration;
 

@@ -98,7 +98,9 @@ fn cache(table: &mut Table<'_>) -> raw::Cache {
         memory: table.field("memory"),
         max_object: table.field("max_object"),
         slice_size: table.field("slice_size"),
-        ..raw::Cache::default()
+        keep_uncacheable_for_errors: table.field("keep_uncacheable_for_errors"),
+        cdn_cache_control: table.field("cdn_cache_control"),
+        cache_status: table.field("cache_status"),
     }
 }
 

@@ -107,6 +107,9 @@ fn policy(report: &mut Report, typed: &Typed<raw::CachePolicy>) -> CachePolicy {
         ),
         enable_accept_encoding_gzip: gzip,
         enable_accept_encoding_brotli: brotli,
+        // Where there is a behaviour, see `settings::caching`.
+        cdn_cache_control: false,
+        keep_uncacheable_for_errors: false,
     }
 }
 

@@ -42,7 +42,7 @@ pub fn validate(raw: &Raw, env: &Environment, found: Vec<Finding>) -> Result<Loa
         response_headers: ResponseHeadersPolicies::read(&mut report, &raw.response_headers_policies),
         requests: RequestPolicies::read(&mut report, &raw.origin_request_policies),
     };
-    let config = Config {
+    let mut config = Config {
         identity: settings::identity(&mut report, &raw.identity),
         listen: listen::listen(&mut report, &raw.listen, env),
         tls: settings::tls(&mut report, &raw.tls),
@@ -50,6 +50,7 @@ pub fn validate(raw: &Raw, env: &Environment, found: Vec<Finding>) -> Result<Loa
         log: settings::log(&mut report, &raw.log),
         distributions: distribution::distributions(&mut report, raw, &named, env),
     };
+    settings::caching(&raw.cache, &mut config.distributions);
     let findings = report.into_sorted();
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
         Err(findings)

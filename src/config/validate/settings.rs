@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::super::raw::{self, Certificate, Field, Typed};
 use super::super::units::show_size;
-use super::super::{AccessLogTarget, Cache, CertificateFiles, Identity, Log, LogFormat, SecurityPolicy, Tls};
+use super::super::{
+    AccessLogTarget, Cache, CertificateFiles, Distribution, Identity, Log, LogFormat, SecurityPolicy, Tls,
+};
 use super::report::Report;
 
 const MIB: u64 = 1 << 20;
@@ -87,7 +89,9 @@ pub(super) fn cache(report: &mut Report, raw: &raw::Cache) -> Cache {
             format!("{} is more than half of cache.memory, {}", show_size(max_object), show_size(memory));
         report.error(&typed.at, message, format!("at most {}", show_size(memory / 2)));
     }
-    Cache { memory, max_object, slice_size: slice_size(report, &raw.slice_size, max_object) }
+    let slice_size = slice_size(report, &raw.slice_size, max_object);
+    let cache_status = raw.cache_status.value().copied().unwrap_or(false);
+    Cache { memory, max_object, slice_size, cache_status }
 }
 
 /// Slices are kept as objects are, so none is larger than those.
@@ -100,6 +104,20 @@ fn slice_size(report: &mut Report, field: &raw::Field<raw::Amount>, max_object: 
         report.error(&typed.at, format!("{} is no size of a slice", show_size(size)), range);
     }
     size.max(1)
+}
+
+/// What holds for the whole edge and is decided where a policy is: so that no response pays to look it up.
+pub(super) fn caching(raw: &raw::Cache, distributions: &mut [Distribution]) {
+    let cdn_cache_control = raw.cdn_cache_control.value().copied().unwrap_or(false);
+    let keep_uncacheable_for_errors = raw.keep_uncacheable_for_errors.value().copied().unwrap_or(false);
+    if !cdn_cache_control && !keep_uncacheable_for_errors {
+        return;
+    }
+    for behavior in distributions.iter_mut().flat_map(|distribution| &mut distribution.behaviors) {
+        let policy = Arc::make_mut(&mut Arc::make_mut(behavior).cache_policy);
+        policy.cdn_cache_control = cdn_cache_control;
+        policy.keep_uncacheable_for_errors = keep_uncacheable_for_errors;
+    }
 }
 
 pub(super) fn log(report: &mut Report, raw: &raw::Log) -> Log {

@@ -60,6 +60,10 @@ fn which_statuses_are_cached() {
                 [Some(10), Some(60), Some(60), Some(60), None, None, Some(10)]
             }
             s if WHEN_TIMED.contains(&s) => [None, Some(60), Some(60), None, None, Some(10), None],
+            // RFC 9111 §3: what nobody has registered, for its own time only
+            400..=599 if StatusCode::from_u16(status).unwrap().canonical_reason().is_none() => {
+                [None, Some(60), Some(60), None, None, None, None]
+            }
             _ => [None; 7],
         };
         for (fields, expected) in headers.iter().zip(expected) {

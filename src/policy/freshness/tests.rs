@@ -146,8 +146,8 @@ fn a_century_is_the_most() {
 }
 
 #[test]
-fn age_counts_against_max_age_only() {
-    // RFC 9111 §4.2.3. Expires and our own times count from arrival, and the policy bounds the time spent here.
+fn age_counts_against_what_the_origin_grants() {
+    // RFC 9111 §4.2.3. Our own times count from arrival, and the policy bounds the time spent here.
     let stay = |policy: &CachePolicy, fields| {
         let lifetime = of(policy, fields);
         assert_eq!(lifetime.initial_age, secs(30), "{fields:?}");
@@ -158,7 +158,7 @@ fn age_counts_against_max_age_only() {
         (&[("age", "30"), ("cache-control", "s-maxage=250")], 220, 220),
         (&[("age", "30"), ("cache-control", "max-age=20")], 0, 100),
         (&[("age", "30"), ("cache-control", "max-age=9000")], 1000, 1000),
-        (&[("age", "30"), ("expires", IN_A_MINUTE)], 60, 100),
+        (&[("age", "30"), ("expires", IN_A_MINUTE)], 30, 100),
         (&[("age", "30")], 300, 300),
         (&[("age", "30"), ("cache-control", "no-cache")], 0, 100),
     ];
@@ -231,6 +231,7 @@ fn what_is_unwelcome_is_never_served_stale() {
             stale_if_error: Some(Duration::ZERO),
             stale_while_revalidate: None,
             must_revalidate: true,
+            last_resort: false,
         };
         assert_eq!(lifetime(&policy(0, 300, 1000), &response, NOW), kept_for(Duration::ZERO), "{directive}");
         assert_eq!(lifetime(&policy(100, 300, 1000), &response, NOW), kept_for(secs(100)), "{directive}");
@@ -240,4 +241,74 @@ fn what_is_unwelcome_is_never_served_stale() {
 #[test]
 fn a_policy_with_its_bounds_swapped_does_not_panic() {
     check(&policy(100, 0, 10), &[(&[("cache-control", "max-age=60")], 100)]);
+}
+
+#[test]
+fn expires_counts_by_the_origins_clock_and_never_beyond_itself_by_ours() {
+    // RFC 9111 §4.2.1, §4.2.3; behaviour §5.1
+    const FAST: &str = "Sun, 06 Nov 1994 08:49:47 GMT"; // ten seconds ahead of us
+    const FASTER: &str = "Sun, 06 Nov 1994 08:51:37 GMT";
+    const SLOW: &str = "Sun, 06 Nov 1994 08:49:27 GMT";
+    let table: &[(Fields, u64)] = &[
+        (&[("expires", IN_A_MINUTE), ("date", FAST)], 50),
+        (&[("expires", IN_A_MINUTE), ("date", FASTER)], 0),
+        (&[("expires", IN_A_MINUTE), ("date", SLOW)], 60),
+        (&[("expires", IN_A_MINUTE), ("date", "foo")], 60),
+        (&[("expires", IN_A_MINUTE), ("date", SLOW), ("age", "65")], 5),
+        (&[("expires", IN_A_MINUTE), ("date", FAST), ("age", "45")], 5),
+        (&[("expires", IN_A_MINUTE), ("date", FAST), ("age", "55")], 0),
+        (&[("expires", "sun, 06 NOV 1994 08:50:37 gmt")], 60), // RFC 9111 §4.2
+    ];
+    for (fields, expected) in table {
+        let lifetime = of(&policy(0, 300, 1000), fields);
+        assert_eq!(lifetime.ttl - lifetime.initial_age, secs(*expected), "{fields:?}");
+    }
+}
+
+#[test]
+fn a_cache_that_must_understand_may_store() {
+    // RFC 9111 §5.2.2.3
+    check(&policy(0, 300, 1000), &[(&[("cache-control", "max-age=60, no-store, must-understand")], 60)]);
+}
+
+#[test]
+fn a_targeted_field_beats_the_others_where_the_owner_listens_to_it() {
+    let deaf = policy(0, 300, 1000);
+    let listening = CachePolicy { cdn_cache_control: true, ..policy(0, 300, 1000) };
+    // RFC 9213 §2.1: fields, without listening, listening
+    let table: &[(Fields, u64, u64)] = &[
+        (&[("cdn-cache-control", "max-age=60")], 300, 60),
+        (&[("cdn-cache-control", "max-age=60"), ("cache-control", "no-store")], 0, 60),
+        (&[("cdn-cache-control", "max-age=60"), ("cache-control", "max-age=5")], 5, 60),
+        (&[("cdn-cache-control", "no-store"), ("cache-control", "max-age=5")], 5, 0),
+        (&[("cdn-cache-control", "max-age=60"), ("expires", A_MINUTE_AGO)], 0, 60),
+        (&[("cdn-cache-control", "must-revalidate"), ("expires", A_MINUTE_AGO)], 0, 300),
+        (&[("cdn-cache-control", "max-age=60, &&"), ("cache-control", "max-age=5")], 5, 5),
+        (&[("cdn-cache-control", "max-age=9000")], 300, 1000), // behaviour §5.1
+    ];
+    for (fields, without, with) in table {
+        assert_eq!(of(&deaf, fields).ttl, secs(*without), "{fields:?}");
+        assert_eq!(of(&listening, fields).ttl, secs(*with), "{fields:?}");
+    }
+}
+
+#[test]
+fn what_is_unwelcome_may_be_a_last_resort() {
+    // behaviour §5.1, retention note
+    let policy = CachePolicy { keep_uncacheable_for_errors: true, ..policy(0, 300, 1000) };
+    let table: &[(Fields, Option<u64>, bool)] = &[
+        (&[("cache-control", "no-store")], None, false),
+        (&[("cache-control", "private, stale-if-error=0")], Some(0), false),
+        (&[("cache-control", "no-cache, stale-if-error=60, must-revalidate")], Some(60), true),
+    ];
+    for (fields, stale_if_error, must_revalidate) in table {
+        let expected = Lifetime {
+            last_resort: true,
+            stale_if_error: stale_if_error.map(secs),
+            must_revalidate: *must_revalidate,
+            ..Lifetime::default()
+        };
+        assert_eq!(of(&policy, fields), expected, "{fields:?}");
+    }
+    assert!(!of(&policy, &[("cache-control", "max-age=60")]).last_resort);
 }

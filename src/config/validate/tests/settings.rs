@@ -240,3 +240,18 @@ fn headers_are_lower_case_sorted_and_unique() {
     let config = config(&text);
     assert_eq!(config.distributions[0].behaviors[0].cache_policy.headers, ["origin", "x-variant"]);
 }
+
+#[test]
+fn what_the_whole_edge_caches_by_is_known_to_each_policy() {
+    for (option, expected) in [
+        ("cdn_cache_control = true", [true, false, false]),
+        ("keep_uncacheable_for_errors = true", [false, true, false]),
+        ("cache_status = true", [false, false, true]),
+        ("", [false; 3]),
+    ] {
+        let config = config(&with(&format!("[cache]\n{option}")));
+        let policy = &config.distributions[0].behaviors[0].cache_policy;
+        let found = [policy.cdn_cache_control, policy.keep_uncacheable_for_errors, config.cache.cache_status];
+        assert_eq!(found, expected, "{option}");
+    }
+}
