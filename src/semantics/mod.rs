@@ -9,3 +9,4 @@ pub mod host;
 pub mod path;
 pub mod range;
 pub mod view;
+pub mod wildcard;

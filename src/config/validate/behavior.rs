@@ -6,8 +6,12 @@ use std::sync::Arc;
 use http::header::HOST;
 
 use super::super::raw::{self, At, Field, List, Typed};
-use super::super::{Behavior, CachePolicy, Encoding, Failover, Origin, ViewerProtocolPolicy, policies};
+use super::super::{
+    Behavior, CachePolicy, Encoding, Failover, Origin, OriginRequestPolicy, ViewerProtocolPolicy,
+    policies as managed,
+};
 use super::cache_policy::Policies;
+use super::legacy;
 use super::origin_group::Group;
 use super::origin_request_policy::{RequestPolicies, warn_of_what_s3_is_not_told};
 use super::report::Report;
@@ -43,14 +47,18 @@ pub(super) fn behaviors(
     if let Some(typed) = raw.cache_behaviors.given()
         && list.len() > MOST
     {
-        report.error(&typed.at, format!("{} cache behaviours", list.len()), format!("at most {MOST}"));
+        report.error(
+            &typed.at,
+            format!("TooManyCacheBehaviors: {} cache behaviours", list.len()),
+            format!("at most {MOST}"),
+        );
     }
     refuse_equal_patterns(report, list);
     let mut behaviors: Vec<_> = list
         .iter()
         .map(|typed| {
             let pattern = path_pattern(report, typed);
-            Arc::new(behavior(report, &typed.at, &typed.value, pattern, scope))
+            Arc::new(behavior(report, &typed.at, &typed.value, pattern, scope, raw))
         })
         .collect();
     let missing = raw::Behavior::default();
@@ -58,7 +66,7 @@ pub(super) fn behaviors(
         Field::Given(typed) => (typed.at.clone(), &typed.value),
         Field::Absent | Field::Unreadable => (scope.at.child("default_cache_behavior"), &missing),
     };
-    behaviors.push(Arc::new(behavior(report, &at, default, Arc::from("*"), scope)));
+    behaviors.push(Arc::new(behavior(report, &at, default, Arc::from("*"), scope, raw)));
     behaviors
 }
 
@@ -68,6 +76,7 @@ fn behavior(
     raw: &raw::Behavior,
     path_pattern: Arc<str>,
     scope: &Scope<'_>,
+    distribution: &raw::Distribution,
 ) -> Behavior {
     const PROTOCOLS: [(&str, ViewerProtocolPolicy); 3] = [
         ("redirect-to-https", ViewerProtocolPolicy::RedirectToHttps),
@@ -76,8 +85,7 @@ fn behavior(
     ];
     let (allow_options, cache_options) = methods(report, raw);
     let (origin, failover) = target_origin(report, at, &raw.target_origin, scope);
-    let cache_policy = scope.named.cache.find(report, &raw.cache_policy);
-    let origin_request_policy = scope.named.requests.find(report, &raw.origin_request_policy);
+    let (cache_policy, origin_request_policy) = policies(report, raw, scope, distribution);
     refuse_host_in_key(report, raw, &cache_policy);
     let assumes_role = scope.origins.get(origin).is_some_and(|origin| origin.role.is_some());
     let request_policy = origin_request_policy.as_deref();
@@ -122,12 +130,44 @@ fn encoding(report: &mut Report, raw: &raw::Behavior, policy: &CachePolicy) -> E
     Encoding { gzip, brotli, compress: gzip || brotli }
 }
 
+/// Those that it names, or what its legacy settings come to.
+fn policies(
+    report: &mut Report,
+    raw: &raw::Behavior,
+    scope: &Scope<'_>,
+    distribution: &raw::Distribution,
+) -> (Arc<CachePolicy>, Option<Arc<OriginRequestPolicy>>) {
+    if let Field::Given(values) = &raw.forwarded_values {
+        let is_custom = asks_custom_origin(raw, distribution);
+        return legacy::policies(report, raw, values, is_custom);
+    }
+    if raw.forwarded_values.is_absent() {
+        legacy::refuse_ttls(report, raw);
+    }
+    let cache = scope.named.cache.find(report, &raw.cache_policy);
+    (cache, scope.named.requests.find(report, &raw.origin_request_policy))
+}
+
+/// Itself or by its group.
+fn asks_custom_origin(raw: &raw::Behavior, distribution: &raw::Distribution) -> bool {
+    let target = raw.target_origin.value();
+    let group = distribution.origin_groups.items().iter().find(|group| group.value.id.value() == target);
+    let members: Vec<_> = match group.filter(|_| target.is_some()) {
+        Some(group) => group.value.members.items().iter().map(|member| &member.value).collect(),
+        None => target.into_iter().collect(),
+    };
+    distribution.origins.items().iter().any(|origin| {
+        let is_asked = members.is_empty() || origin.value.id.value().is_some_and(|id| members.contains(&id));
+        is_asked && !origin.value.custom_origin.is_absent()
+    })
+}
+
 /// Every origin is S3, and S3 would take the viewer's Host for a bucket's name (behaviour §4.1). A managed policy
 /// cannot be changed by who uses it, so with one the Host splits the cache and is not forwarded.
 fn refuse_host_in_key(report: &mut Report, raw: &raw::Behavior, policy: &CachePolicy) {
     let Some(typed) = raw.cache_policy.given().filter(|_| policy.headers.contains(&HOST)) else { return };
     let message = "InvalidHeadersForS3Origin: the policy keys on Host";
-    if policies::managed(&typed.value).is_some() {
+    if managed::managed(&typed.value).is_some() {
         let fix = "nothing need be done: it splits the cache, and S3 is not told of it";
         report.warn(&typed.at, message, fix);
     } else {
@@ -158,7 +198,8 @@ fn target_origin(
             if let Some(group) = scope.groups.iter().find(|group| group.id == typed.value) {
                 return (group.primary, Some(group.failover.clone()));
             }
-            report.unknown(typed, "origin", ids());
+            let message = format!("NoSuchOrigin: there is no origin {:?}", typed.value);
+            report.unknown_as(typed, message, ids());
             (0, None)
         }
     }

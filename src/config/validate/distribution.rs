@@ -56,6 +56,7 @@ fn distribution(
     let groups = origin_group::groups(report, &raw.origin_groups, &origins);
     let scope = Scope { at: &typed.at, origins: &origins, named, groups: &groups };
     let behaviors = behavior::behaviors(report, raw, &scope);
+    say_what_is_not_built(report, raw);
     Distribution {
         id: Arc::from(id),
         aliases: aliases(report, &raw.aliases),
@@ -72,6 +73,21 @@ fn cache_tag_header(report: &mut Report, field: &Field<String>) -> Option<Header
     let is_name = |text: &str| HeaderName::from_bytes(text.as_bytes()).is_ok();
     let name = report.text(field, is_name, "a header's name, such as x-amz-meta-cache-tag")?;
     HeaderName::from_bytes(name.as_bytes()).ok()
+}
+
+/// Settings that are read and that nobody follows yet.
+fn say_what_is_not_built(report: &mut Report, raw: &raw::Distribution) {
+    if let Some(typed) = raw.geo_restriction.given()
+        && typed.value.restriction_type.value().is_none_or(|word| word != "none")
+    {
+        let message = "geo restriction is not supported yet: every country could read";
+        report.error(&typed.at, message, "take it out");
+    }
+    if let Some(typed) = raw.minimum_protocol_version.given() {
+        let message =
+            "is not supported yet for each distribution: tls.minimum_protocol_version holds for all";
+        report.warn(&typed.at, message, "set tls.minimum_protocol_version, or --config a file that does");
+    }
 }
 
 /// It is part of cache keys, metrics and the admin API's paths.
@@ -92,7 +108,11 @@ fn origins(
         report.error(&at, "there is no origin", "add [[distribution.origin]] with a bucket");
     }
     if list.items().len() > MOST_ORIGINS {
-        report.error(&at, format!("{} origins", list.items().len()), format!("at most {MOST_ORIGINS}"));
+        report.error(
+            &at,
+            format!("TooManyOrigins: {} origins", list.items().len()),
+            format!("at most {MOST_ORIGINS}"),
+        );
     }
     let origins: Vec<_> =
         list.items().iter().map(|typed| origin::origin(report, typed, distribution, env)).collect();
@@ -151,7 +171,11 @@ fn aliases(report: &mut Report, list: &List<String>) -> Vec<Arc<str>> {
     if let Some(typed) = list.given()
         && typed.value.len() > MOST_ALIASES
     {
-        report.error(&typed.at, format!("{} aliases", typed.value.len()), format!("at most {MOST_ALIASES}"));
+        report.error(
+            &typed.at,
+            format!("TooManyDistributionCNAMEs: {} aliases", typed.value.len()),
+            format!("at most {MOST_ALIASES}"),
+        );
     }
     for alias in list.items() {
         if let Some((problem, fix)) = alias_problem(&alias.value) {
