@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{OriginRequestPolicy, Selection};
+use super::{OriginRequestPolicy, Selection, ViewerHeader};
 
 /// A managed policy, as far as this edge can follow it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Managed {
     Supported(Arc<OriginRequestPolicy>),
-    /// It forwards headers that this edge does not make yet. Carries its name.
-    NotYet(&'static str),
+    /// Without these headers, which take a database or what the connection does not tell yet.
+    Partly(Arc<OriginRequestPolicy>, &'static [&'static str]),
 }
 
 /// Finds a managed policy by its name, with or without the console's `Managed-`, or by its id.
@@ -18,14 +18,14 @@ pub fn managed(name_or_id: &str) -> Option<Managed> {
     let name = name_or_id.strip_prefix("Managed-").unwrap_or(name_or_id);
     let row = TABLE.iter().find(|row| row.name == name || row.id.eq_ignore_ascii_case(name_or_id))?;
     Some(match row.headers {
-        Headers::NotYet => Managed::NotYet(row.name),
+        Headers::AllAndMade => Managed::Partly(Arc::new(policy(row)), &NOT_MADE),
         _ => Managed::Supported(Arc::new(policy(row))),
     })
 }
 
-/// The names of the supported ones.
+/// Their names.
 pub fn names<'a>() -> impl Iterator<Item = &'a str> {
-    TABLE.iter().filter(|row| !matches!(row.headers, Headers::NotYet)).map(|row| row.name)
+    TABLE.iter().map(|row| row.name)
 }
 
 struct Row {
@@ -40,9 +40,37 @@ enum Headers {
     All,
     AllExcept(&'static [&'static str]),
     These(&'static [&'static str]),
-    /// Where a viewer is, which takes a database.
-    NotYet,
+    /// All, and what the edge makes of behaviour §4.9's list.
+    AllAndMade,
 }
+
+/// Of the list of 2022-06.
+const MADE: [ViewerHeader; 9] = [
+    ViewerHeader::ForwardedProto,
+    ViewerHeader::IsAndroid,
+    ViewerHeader::IsDesktop,
+    ViewerHeader::IsIos,
+    ViewerHeader::IsMobile,
+    ViewerHeader::IsSmartTv,
+    ViewerHeader::IsTablet,
+    ViewerHeader::Address,
+    ViewerHeader::HttpVersion,
+];
+/// The rest of it.
+const NOT_MADE: [&str; 12] = [
+    "CloudFront-Viewer-ASN",
+    "CloudFront-Viewer-City",
+    "CloudFront-Viewer-Country",
+    "CloudFront-Viewer-Country-Name",
+    "CloudFront-Viewer-Country-Region",
+    "CloudFront-Viewer-Country-Region-Name",
+    "CloudFront-Viewer-Latitude",
+    "CloudFront-Viewer-Longitude",
+    "CloudFront-Viewer-Metro-Code",
+    "CloudFront-Viewer-Postal-Code",
+    "CloudFront-Viewer-Time-Zone",
+    "CloudFront-Viewer-TLS",
+];
 
 const TABLE: [Row; 8] = [
     row("AllViewer", "216adef6-5c7f-47e4-b989-5492eafa07d3", Headers::All, true, true),
@@ -56,7 +84,7 @@ const TABLE: [Row; 8] = [
     row(
         "AllViewerAndCloudFrontHeaders-2022-06",
         "33f36d7e-f396-46d9-90e0-52428a34d9dc",
-        Headers::NotYet,
+        Headers::AllAndMade,
         true,
         true,
     ),
@@ -113,12 +141,14 @@ fn policy(row: &Row) -> OriginRequestPolicy {
     OriginRequestPolicy {
         name: Arc::from(row.name),
         headers: match row.headers {
-            Headers::All => Selection::All,
+            Headers::All | Headers::AllAndMade => Selection::All,
             Headers::AllExcept(names) => Selection::AllExcept(list(names)),
             Headers::These(names) => Selection::Whitelist(list(names)),
-            Headers::NotYet => Selection::None,
         },
-        viewer_headers: Vec::new(),
+        viewer_headers: match row.headers {
+            Headers::AllAndMade => MADE.to_vec(),
+            _ => Vec::new(),
+        },
         cookies: all_or_none(row.all_cookies),
         query_strings: all_or_none(row.all_query_strings),
     }
@@ -157,9 +187,11 @@ mod tests {
             let found = (&policy.headers, &policy.cookies, &policy.query_strings);
             assert_eq!(found, (&headers, &cookies, &query_strings), "{asked}");
         }
-        let geo = managed("AllViewerAndCloudFrontHeaders-2022-06");
-        assert_eq!(geo, Some(Managed::NotYet("AllViewerAndCloudFrontHeaders-2022-06")));
+        let Some(Managed::Partly(policy, lacking)) = managed("33f36d7e-f396-46d9-90e0-52428a34d9dc") else {
+            panic!("it is known")
+        };
+        assert_eq!((&policy.headers, policy.viewer_headers.len(), lacking.len()), (&Selection::All, 9, 12));
         assert_eq!(managed("allviewer"), None);
-        assert_eq!(names().count(), 7);
+        assert_eq!(names().count(), 8);
     }
 }

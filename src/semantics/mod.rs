@@ -10,3 +10,4 @@ pub mod path;
 pub mod range;
 pub mod targeted;
 pub mod view;
+pub mod wildcard;

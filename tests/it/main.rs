@@ -12,6 +12,7 @@ mod credentials;
 mod error_pages;
 mod failover;
 mod faults;
+mod import;
 mod invalidation;
 mod layers;
 mod operations;

@@ -57,6 +57,7 @@ fn distribution(
     let scope = Scope { at: &typed.at, origins: &origins, named, groups: &groups };
     let behaviors = behavior::behaviors(report, raw, &scope);
     report.text(&raw.comment, |text| text.chars().count() <= 128, "text of at most 128 characters");
+    say_what_is_not_built(report, raw);
     Distribution {
         id: Arc::from(id),
         enabled: raw.enabled.value().copied().unwrap_or(true),
@@ -77,6 +78,21 @@ fn cache_tag_header(report: &mut Report, field: &Field<String>) -> Option<Header
     HeaderName::from_bytes(name.as_bytes()).ok()
 }
 
+/// Settings that are read and that nobody follows yet.
+fn say_what_is_not_built(report: &mut Report, raw: &raw::Distribution) {
+    if let Some(typed) = raw.geo_restriction.given()
+        && typed.value.restriction_type.value().is_none_or(|word| word != "none")
+    {
+        let message = "geo restriction is not supported yet: every country could read";
+        report.error(&typed.at, message, "take it out");
+    }
+    if let Some(typed) = raw.minimum_protocol_version.given() {
+        let message =
+            "is not supported yet for each distribution: tls.minimum_protocol_version holds for all";
+        report.warn(&typed.at, message, "set tls.minimum_protocol_version, or --config a file that does");
+    }
+}
+
 /// It is part of cache keys, metrics and the admin API's paths.
 fn is_id(text: &str) -> bool {
     (1..=128).contains(&text.len())
@@ -95,7 +111,11 @@ fn origins(
         report.error(&at, "there is no origin", "add [[distribution.origin]] with a bucket");
     }
     if list.items().len() > MOST_ORIGINS {
-        report.error(&at, format!("{} origins", list.items().len()), format!("at most {MOST_ORIGINS}"));
+        report.error(
+            &at,
+            format!("TooManyOrigins: {} origins", list.items().len()),
+            format!("at most {MOST_ORIGINS}"),
+        );
     }
     let origins: Vec<_> =
         list.items().iter().map(|typed| origin::origin(report, typed, distribution, env)).collect();
@@ -159,7 +179,11 @@ fn aliases(report: &mut Report, list: &List<String>) -> Vec<Arc<str>> {
     if let Some(typed) = list.given()
         && typed.value.len() > MOST_ALIASES
     {
-        report.error(&typed.at, format!("{} aliases", typed.value.len()), format!("at most {MOST_ALIASES}"));
+        report.error(
+            &typed.at,
+            format!("TooManyDistributionCNAMEs: {} aliases", typed.value.len()),
+            format!("at most {MOST_ALIASES}"),
+        );
     }
     for alias in list.items() {
         if let Some((problem, fix)) = alias_problem(&alias.value) {

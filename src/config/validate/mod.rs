@@ -11,6 +11,7 @@ mod distribution;
 mod endpoint;
 mod error_response;
 mod host;
+mod legacy;
 mod listen;
 mod origin;
 mod origin_group;

@@ -48,6 +48,7 @@ impl RequestPolicies {
     pub(super) fn read(report: &mut Report, list: &List<raw::OriginRequestPolicy>) -> Self {
         let kind = own::Kind {
             what: "origin request policy",
+            id: |raw: &raw::OriginRequestPolicy| &raw.id,
             name: |raw: &raw::OriginRequestPolicy| &raw.name,
             is_managed: |name| request_policies::managed(name).is_some(),
             build: policy,
@@ -67,10 +68,11 @@ impl RequestPolicies {
         }
         match request_policies::managed(&typed.value) {
             Some(Managed::Supported(policy)) => return Some(policy),
-            Some(Managed::NotYet(name)) => {
-                let message = format!("the managed policy {name} is not supported yet");
-                let names = request_policies::names().collect::<Vec<_>>().join(", ");
-                report.error(&typed.at, message, format!("use {names} or an [[origin_request_policy]]"));
+            Some(Managed::Partly(policy, lacking)) => {
+                let message =
+                    format!("the origin is not told {}, which are not made yet", lacking.join(", "));
+                report.warn(&typed.at, message, "nothing need be done if the origin can do without");
+                return Some(policy);
             }
             None => {
                 let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
