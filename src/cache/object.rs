@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AGE, ETAG, LAST_MODIFIED};
+use http::header::{AGE, DATE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::Key;
@@ -21,6 +21,7 @@ pub struct Head {
     pub status: StatusCode,
     headers: Box<[(HeaderName, HeaderValue)]>,
     last_modified: Option<Timestamp>,
+    date: Option<Timestamp>,
     made: Made,
 }
 
@@ -56,7 +57,8 @@ impl Head {
             })
             .collect();
         let last_modified = find(&headers, &LAST_MODIFIED).and_then(date::parse);
-        Self { status, headers, last_modified, made: Made::Nothing }
+        let date = find(&headers, &DATE).and_then(date::parse);
+        Self { status, headers, last_modified, date, made: Made::Nothing }
     }
 
     /// Of a response that others would get compressed.
@@ -140,6 +142,7 @@ impl Head {
         Validators {
             etag: self.get(&ETAG).and_then(|etag| etag.to_str().ok()),
             last_modified: self.last_modified,
+            date: self.date,
         }
     }
 

@@ -35,7 +35,8 @@ pub fn ttl(
         Rule::Always => {}
         Rule::UnlessUnwelcome if !unwelcome => {}
         Rule::WhenTimed if control.max_age.or(control.s_maxage).is_some() => {}
-        Rule::WhenTimedAndWelcome if !unwelcome && control.max_age.or(control.s_maxage).is_some() => {}
+        Rule::WhenTimedAndWelcome
+            if !unwelcome && !control.must_understand && control.max_age.or(control.s_maxage).is_some() => {}
         Rule::WhenTimed if has_page && !unwelcome => {}
         Rule::UnlessUnwelcome | Rule::WhenTimed | Rule::WhenTimedAndWelcome | Rule::Never => return None,
     }
@@ -58,7 +59,8 @@ enum Rule {
     UnlessUnwelcome,
     /// Only with `max-age` or `s-maxage`, or with a page.
     WhenTimed,
-    /// The same, but `no-store`, `no-cache` or `private` keep it out.
+    /// The same, but `no-store`, `no-cache` or `private` keep it out, and `must-understand`, for nobody here does
+    /// (RFC 9111 §5.2.2.3).
     WhenTimedAndWelcome,
     Never,
 }

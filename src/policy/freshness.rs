@@ -110,7 +110,7 @@ pub(super) fn remaining(
 /// Never beyond `Expires` by our own clock (behaviour §5.1); and the origin's clock, which `Date` tells, grants no more
 /// than what is left of the difference after `Age` (RFC 9111 §4.2.1, §4.2.3).
 fn until_expires(at: Timestamp, response: &HeaderMap, now: Timestamp) -> Duration {
-    let by_origin = response.get(DATE).and_then(date::parse_in_any_case).unwrap_or(now);
+    let by_origin = response.get(DATE).and_then(date::parse_loosely).unwrap_or(now);
     at.since(now).min(at.since(by_origin).saturating_sub(initial_age(response)))
 }
 
@@ -147,7 +147,7 @@ fn last_resort(policy: &CachePolicy, lifetime: Lifetime) -> Lifetime {
 
 /// The first `Expires` (RFC 9111 §4.2.1). One that is no date, `0` above all, is in the past (RFC 9111 §5.3).
 fn expires(response: &HeaderMap) -> Option<Timestamp> {
-    response.get(EXPIRES).map(|value| date::parse_in_any_case(value).unwrap_or_default())
+    response.get(EXPIRES).map(|value| date::parse_loosely(value).unwrap_or_default())
 }
 
 /// The first member of `Age`; zero when it is no number (RFC 9111 §5.1).

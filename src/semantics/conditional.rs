@@ -13,6 +13,9 @@ pub struct Validators<'a> {
     pub etag: Option<&'a str>,
     /// Compared in whole seconds, which is all that HTTP can say.
     pub last_modified: Option<Timestamp>,
+    /// When the origin sent it: all that `If-Modified-Since` can be compared with where nothing else is said
+    /// (RFC 9111 §4.3.2).
+    pub date: Option<Timestamp>,
 }
 
 /// What the preconditions come to.
@@ -81,7 +84,7 @@ fn is_already_known(request: &HeaderMap, object: Validators<'_>) -> bool {
     if request.contains_key(IF_NONE_MATCH) {
         return lists(request, &IF_NONE_MATCH, object.etag, Comparison::Weak);
     }
-    match (date_in(request, &IF_MODIFIED_SINCE), object.last_modified) {
+    match (date_in(request, &IF_MODIFIED_SINCE), object.last_modified.or(object.date)) {
         (Some(since), Some(modified)) => modified.as_secs() <= since.as_secs(),
         _ => false,
     }

@@ -17,9 +17,20 @@ pub fn parse(value: &HeaderValue) -> Option<Timestamp> {
     httpdate::parse_http_date(text).ok().map(Timestamp::from_system_time)
 }
 
-/// As [`parse`], but capital letters make no difference: for freshness only (RFC 9111 §4.2).
+/// As [`parse`], but neither capital letters nor the weekday make a difference: for freshness only (RFC 9111 §4.2).
 #[must_use]
-pub fn parse_in_any_case(value: &HeaderValue) -> Option<Timestamp> {
+pub fn parse_loosely(value: &HeaderValue) -> Option<Timestamp> {
+    parse_in_any_case(value).or_else(|| {
+        const DAYS: [&str; 7] =
+            ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+        let (day, rest) = value.to_str().ok()?.split_at_checked(3)?;
+        let known = DAYS.iter().any(|known| known[..3].eq_ignore_ascii_case(day));
+        let tries = DAYS.iter().filter(|_| known).map(|other| format!("{}{rest}", &other[..3]));
+        tries.filter_map(|text| HeaderValue::try_from(text).ok()).find_map(|text| parse_in_any_case(&text))
+    })
+}
+
+fn parse_in_any_case(value: &HeaderValue) -> Option<Timestamp> {
     parse(value).or_else(|| {
         let mut after_a_letter = false;
         let text = value.to_str().ok()?.strip_suffix(|c: char| c.eq_ignore_ascii_case(&'t'))?;
@@ -72,6 +83,21 @@ mod tests {
         for (text, expected) in table {
             let value = HeaderValue::from_static(text);
             assert_eq!(parse(&value), expected.map(Timestamp::from_secs), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_weekday_is_passed_over_where_freshness_is_at_stake() {
+        for (text, expected) in [
+            ("Mon, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Sat Nov  6 08:49:37 1994", Some(784_111_777)),
+            ("Foo, 06 Nov 1994 08:49:37 GMT", None),
+            ("Sun, 31 Feb 1999 08:49:37 GMT", None),
+            ("0", None),
+            ("é", None),
+        ] {
+            let found = parse_loosely(&HeaderValue::from_str(text).unwrap());
+            assert_eq!(found, expected.map(Timestamp::from_secs), "{text}");
         }
     }
 

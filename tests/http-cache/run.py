@@ -72,6 +72,7 @@ def main() -> int:
     arguments.add_argument("--results", type=Path, help="where the suite's own results go")
     arguments.add_argument("--policy", default="UseOriginCacheControlHeaders-QueryStrings")
     arguments.add_argument("--cache", default="", help="lines for the [cache] section")
+    arguments.add_argument("--error-ttl", type=int, help="seconds that errors are kept at least (default: CloudFront's 10)")
     arguments.add_argument("--id", default="", help="one test only, with its conversation")
     arguments.add_argument("--failing", action="store_true", help="list what did not pass")
     given = arguments.parse_args()
@@ -88,7 +89,7 @@ def measure(given, binary: Path, suite: Path, engine: Path, folder: Path) -> int
     environment = {**os.environ, "npm_config_protocol": "http", "npm_config_port": str(port),
                    "npm_config_pidfile": str(folder / "pid")}
     config = folder / "suite.toml"
-    config.write_text(CONFIG.format(port=port, policy=given.policy, cache=given.cache))
+    config.write_text(CONFIG.format(port=port, policy=given.policy, cache=given.cache) + errors(given.error_ttl))
     children = []
     try:
         server = ["node", str(engine / "server" / "server.mjs")]
@@ -113,6 +114,13 @@ def measure(given, binary: Path, suite: Path, engine: Path, folder: Path) -> int
     results = given.results or folder / "results.json"
     results.write_text(ran.stdout)
     return report(given, suite, engine, results, folder)
+
+
+def errors(ttl: int | None) -> str:
+    """ErrorCachingMinTTL, which CloudFront sets to 10 s where the owner says nothing."""
+    entry = '[[distribution.custom_error_response]]\nerror_code = {}\nerror_caching_min_ttl = {}\n'
+    codes = [] if ttl is None else [400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504]
+    return "".join(entry.format(code, ttl) for code in codes)
 
 
 def report(given, suite: Path, engine: Path, results: Path, folder: Path) -> int:

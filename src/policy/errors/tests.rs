@@ -183,3 +183,11 @@ fn zero_is_zero_with_a_custom_origin() {
         assert_eq!(found, Some(Duration::from_secs(expected)), "{asks:?}");
     }
 }
+
+#[test]
+fn what_must_be_understood_and_is_not_is_not_kept() {
+    // RFC 9111 §5.2.2.3
+    let timed = |value| under(&policy(0, 300, 1000), 599, &[("cache-control", value)], None);
+    assert_eq!(timed("max-age=60"), Some(60));
+    assert_eq!(timed("max-age=60, must-understand"), None);
+}

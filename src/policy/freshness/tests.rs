@@ -54,7 +54,7 @@ fn without_a_minimum() {
             (&[("cache-control", "s-maxage=2000")], 1000),
             (&[("expires", IN_A_MINUTE)], 60),
             (&[("expires", A_MINUTE_AGO)], 0),
-            (&[("expires", "Sun, 06 Nov 2094 08:49:37 GMT")], 0), // another weekday: no date
+            (&[("expires", "Sun, 06 Nov 2094 08:49:37 GMT")], 1000), // another weekday: the date counts
             (&[("expires", "Sat, 06 Nov 2094 08:49:37 GMT")], 1000),
             (&[("cache-control", "max-age=90"), ("expires", IN_A_MINUTE)], 90),
             (&[("cache-control", "max-age=0"), ("expires", IN_A_MINUTE)], 0),

@@ -8,9 +8,9 @@ const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
 const OBJECT: Validators<'_> =
-    Validators { etag: Some("\"abc\""), last_modified: Some(Timestamp::from_secs(784_111_777)) };
+    Validators { etag: Some("\"abc\""), last_modified: Some(Timestamp::from_secs(784_111_777)), date: None };
 const WEAK: Validators<'_> = Validators { etag: Some("W/\"abc\""), ..OBJECT };
-const BARE: Validators<'_> = Validators { etag: None, last_modified: None };
+const BARE: Validators<'_> = Validators { etag: None, last_modified: None, date: None };
 
 type Fields<'a> = &'a [(&'static str, &'a str)];
 
@@ -178,4 +178,18 @@ proptest! {
         let headers = request(&[("if-none-match", &format!("{before}\"abc\""))]);
         prop_assert_eq!(evaluate(&headers, OBJECT), NotModified);
     }
+}
+
+/// RFC 9111 §4.3.2
+#[test]
+fn without_last_modified_the_date_stands_in_for_if_modified_since_alone() {
+    let sent = Validators { date: Some(Timestamp::from_secs(784_111_777)), ..BARE };
+    let of = |name: &'static str, value: &'static str| {
+        let mut request = HeaderMap::new();
+        request.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        evaluate(&request, sent)
+    };
+    assert_eq!(of("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT"), Verdict::NotModified);
+    assert_eq!(of("if-modified-since", "Sun, 06 Nov 1994 08:49:36 GMT"), Verdict::Proceed);
+    assert_eq!(of("if-unmodified-since", "Sun, 06 Nov 1994 08:49:36 GMT"), Verdict::Proceed);
 }
