@@ -142,6 +142,8 @@ pub struct Distribution {
     pub enabled: bool,
     /// The name that CloudFront gave it: answers beside the aliases (behaviour §1.2).
     pub domain_name: Option<Arc<str>>,
+    /// For handshakes that name one of the aliases. `None`: as [`Tls::minimum_protocol_version`] says.
+    pub minimum_protocol_version: Option<SecurityPolicy>,
 }
 
 /// What becomes of an error of one status.

@@ -114,6 +114,58 @@ async fn a_policy_refuses_what_is_older() {
     }
 }
 
+#[tokio::test]
+async fn each_distribution_has_a_policy_of_its_own() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let toml = r#"
+[[distribution]]
+id = "old"
+aliases = ["cdn.example.com", "*.example.com"]
+$BUCKET
+[[distribution]]
+id = "new"
+aliases = ["new.example.com", "*.new.example.com"]
+minimum_protocol_version = "TLSv1.3_2025"
+$BUCKET
+"#;
+    let stage = Stage::start(toml, &bucket.origin.url()).await;
+    let root = shown(stage.https(), HOST).await;
+    // behaviour §3.1; by exact alias, then by wildcard, as requests are routed (§1.2)
+    for (name, old) in [
+        ("cdn.example.com", true),
+        ("www.example.com", true),
+        ("new.example.com", false),
+        ("a.new.example.com", false),
+        ("localhost", true), // nobody's: the listener's own policy
+        ("127.0.0.1", true), // no name
+    ] {
+        let config = strict(&root, ONLY_12, &[]);
+        let shaken = shake(stage.https(), name, &config).await;
+        assert_eq!(shaken.is_ok(), old, "{name}: {shaken:?}");
+        assert!(shake(stage.https(), name, &strict(&root, ONLY_13, &[])).await.is_ok(), "{name}");
+    }
+    let config = strict(&root, ONLY_13, &[]);
+    for n in 0..2 {
+        let mut stream = shake(stage.https(), HOST, &config).await.unwrap();
+        assert!(exchange(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+        let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+        assert_eq!(resumed, n > 0, "tickets are good on this path, too");
+    }
+}
+
+#[tokio::test]
+async fn a_lone_distribution_without_a_name_has_the_listeners_place() {
+    let bucket = Bucket::start().await;
+    let toml = "[[distribution]]\nminimum_protocol_version = \"TLSv1.3_2025\"\n$BUCKET\n";
+    let stage = Stage::start(toml, &bucket.origin.url()).await;
+    let root = shown(stage.https(), "localhost").await;
+    for name in ["localhost", "127.0.0.1"] {
+        assert!(shake(stage.https(), name, &strict(&root, ONLY_12, &[])).await.is_err(), "{name}");
+        assert!(shake(stage.https(), name, &strict(&root, ONLY_13, &[])).await.is_ok(), "{name}");
+    }
+}
+
 /// A self-signed certificate for `names`, in files.
 fn certificate(folder: &TempDir, names: &[&str]) -> (CertificateDer<'static>, CertificateFiles) {
     let key = rcgen::KeyPair::generate().unwrap();

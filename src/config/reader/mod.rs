@@ -152,6 +152,7 @@ fn distribution(table: &mut Table<'_>) -> raw::Distribution {
         }),
         custom_error_responses: table.tables("custom_error_response", custom_error_response),
         origin_groups: table.tables("origin_group", origin_group),
+        minimum_protocol_version: table.field("minimum_protocol_version"),
         cache_tag_header: table.field("cache_tag_header"),
         enabled: table.field("enabled"),
         comment: table.field("comment"),

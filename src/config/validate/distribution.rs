@@ -13,6 +13,7 @@ use super::host;
 use super::origin;
 use super::origin_group;
 use super::report::Report;
+use super::settings;
 
 const MOST_ALIASES: usize = 100;
 const MOST_ORIGINS: usize = 100;
@@ -66,6 +67,7 @@ fn distribution(
         behaviors,
         error_responses: error_response::error_responses(report, &raw.custom_error_responses),
         cache_tag_header: cache_tag_header(report, &raw.cache_tag_header),
+        minimum_protocol_version: settings::security_policy(report, &raw.minimum_protocol_version),
         origins,
     }
 }
