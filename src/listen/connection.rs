@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::Handshakes;
 use super::patience::Patient;
-use super::{Handshakes, tls};
 use crate::edge::Edge;
 use crate::observe::metrics::Metrics;
 use crate::pipeline::tx::Connection;
@@ -73,7 +73,7 @@ impl Door {
                 let Some(mut stream) = shaken else { return };
                 let (_, session) = stream.get_mut();
                 session.set_buffer_limit(Some(TLS_BUFFER));
-                let connection = Connection::new(viewer, Some(tls::facts(session)));
+                let connection = Connection::new(viewer, Some(handshakes.settled(session)));
                 if session.alpn_protocol() == Some(b"h2") {
                     http2(stream, edge, connection, stop).await;
                 } else {

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::server::Acceptor;
+use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
@@ -12,6 +12,8 @@ use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 use super::certs::Certificates;
 use super::tls;
 use crate::config::{Config, SecurityPolicy};
+use crate::pipeline::tx::Secured;
+use crate::policy::authority::Authority;
 use crate::route::Hosts;
 
 /// What a listener offers, and to whom.
@@ -21,6 +23,7 @@ pub struct Handshakes {
     own: Arc<ServerConfig>,
     /// By the name in the handshake. `None`: everybody is offered the same, and nobody looks at the name first.
     by_name: Option<Arc<Hosts<Arc<ServerConfig>>>>,
+    certificates: Arc<Certificates>,
 }
 
 impl Handshakes {
@@ -54,7 +57,7 @@ impl Handshakes {
             }
         }
         let by_name = (offers.len() > 1).then(|| Arc::new(by_name));
-        Self { own, by_name }
+        Self { own, by_name, certificates: Arc::clone(certificates) }
     }
 
     pub(super) async fn accept<S>(&self, stream: S) -> io::Result<TlsStream<S>>
@@ -68,5 +71,18 @@ impl Handshakes {
         let name = begun.client_hello().server_name().map(str::to_ascii_lowercase);
         let offer = name.and_then(|name| by_name.find(&name)).unwrap_or(&self.own);
         begun.into_stream(Arc::clone(offer)).await
+    }
+
+    /// What a finished handshake has settled.
+    pub(super) fn settled(&self, session: &ServerConnection) -> Secured {
+        let authority = session.server_name().and_then(|name| {
+            let names = self.certificates.shown_for(name)?;
+            Some(Authority::new(name, names))
+        });
+        Secured {
+            facts: tls::facts(session),
+            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+            authority,
+        }
     }
 }

@@ -89,12 +89,14 @@ async fn respond(
     parts: &Parts,
     body: &mut Option<Incoming>,
 ) -> Result<Answer, Refusal> {
-    let view = view::parse(parts, connection.tls.is_some())?;
+    let mut view = view::parse(parts, connection.tls.is_some())?;
     let site = edge.sites.find(&view.host.name).ok_or(Refusal::UnknownHost)?;
     tx.found(site);
     if !site.enabled {
         return Err(Refusal::Disabled);
     }
+    authority(connection, &view)?;
+    view.viewer.session = tx.session();
     let raw_path = site.substitute_root(view.raw_path);
     let path = path::decode(&raw_path).map_err(|_| Refusal::Malformed("invalid escape in the path"))?;
     let behavior = site.behaviors.find(&path::normalize(&path));
@@ -234,6 +236,15 @@ fn route(
     let accepted = encoding::normalized(behavior.encoding, view.version, view.headers);
     let ask = ask(behavior, hop, view, (raw_path, path), accepted)?;
     Ok(Route { site: Arc::clone(site), behavior: Arc::clone(behavior), origin, ask, accepted })
+}
+
+/// May this host be asked for on this connection (behaviour §3.4)?
+fn authority(connection: &Connection, view: &View<'_>) -> Result<(), Refusal> {
+    let authority = connection.tls.as_ref().and_then(|tls| tls.authority.as_ref());
+    match authority {
+        Some(authority) if !authority.covers(&view.host.name) => Err(Refusal::Misdirected),
+        _ => Ok(()),
+    }
 }
 
 /// May this behaviour be asked over this scheme (behaviour §2.1)?

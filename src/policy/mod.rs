@@ -1,6 +1,7 @@
 //! One question a file, each answered by a pure function: no clock, no socket, no runtime.
 
 pub mod admission;
+pub mod authority;
 pub mod cache_status;
 pub mod collapse;
 pub mod compression;
