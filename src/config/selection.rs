@@ -62,12 +62,17 @@ pub enum ViewerHeader {
     IsMobile,
     IsSmartTv,
     IsTablet,
-    /// Never part of a key.
     Address,
+    Tls,
+    HeaderCount,
+    HeaderOrder,
+    /// Of the request that failed, when an error page is fetched.
+    ErrorUri,
+    ErrorArgs,
 }
 
 impl ViewerHeader {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 14] = [
         Self::ForwardedProto,
         Self::HttpVersion,
         Self::IsAndroid,
@@ -77,6 +82,11 @@ impl ViewerHeader {
         Self::IsSmartTv,
         Self::IsTablet,
         Self::Address,
+        Self::Tls,
+        Self::HeaderCount,
+        Self::HeaderOrder,
+        Self::ErrorUri,
+        Self::ErrorArgs,
     ];
 
     /// In lower case.
@@ -92,7 +102,18 @@ impl ViewerHeader {
             Self::IsSmartTv => "cloudfront-is-smarttv-viewer",
             Self::IsTablet => "cloudfront-is-tablet-viewer",
             Self::Address => "cloudfront-viewer-address",
+            Self::Tls => "cloudfront-viewer-tls",
+            Self::HeaderCount => "cloudfront-viewer-header-count",
+            Self::HeaderOrder => "cloudfront-viewer-header-order",
+            Self::ErrorUri => "cloudfront-error-uri",
+            Self::ErrorArgs => "cloudfront-error-args",
         }
+    }
+
+    /// Others are forwarded only (behaviour §4.2, §4.7): they tell more of one connection or request than of an object.
+    #[must_use]
+    pub fn may_be_keyed(self) -> bool {
+        !matches!(self, Self::Address | Self::Tls | Self::ErrorUri | Self::ErrorArgs)
     }
 
     /// `name` in lower case. `None`: this edge does not make it.

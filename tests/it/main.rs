@@ -27,3 +27,4 @@ mod signing;
 mod slices;
 mod support;
 mod tls;
+mod viewer_headers;

@@ -153,7 +153,9 @@ fn headers(
     for typed in list.items() {
         match HeaderName::from_bytes(typed.value.as_bytes()) {
             Ok(name) => {
-                if let Some(header) = ViewerHeader::from_name(name.as_str()).filter(|_| is_keyed(&name)) {
+                if let Some(header) =
+                    ViewerHeader::from_name(name.as_str()).filter(|header| header.may_be_keyed())
+                {
                     made.push(header);
                     continue;
                 }
@@ -184,11 +186,6 @@ fn headers(
     (names, made)
 }
 
-/// CloudFront lets the viewer's address be forwarded only (behaviour §4.2).
-fn is_keyed(name: &HeaderName) -> bool {
-    name.as_str() != ViewerHeader::Address.name()
-}
-
 /// Why a header would break the signature, the connection or the cache (behaviour §4.2, §4.5). `name` in lower case.
 fn refusal(name: &str, normalized: bool) -> Option<&'static str> {
     const HOP_BY_HOP: [&str; 6] =
@@ -202,7 +199,9 @@ fn refusal(name: &str, normalized: bool) -> Option<&'static str> {
         "x-forwarded-proto",
         "x-real-ip",
     ];
-    const NEVER_MADE: [&str; 5] = [
+    const NEVER_MADE: [&str; 7] = [
+        "cloudfront-error-args",
+        "cloudfront-error-uri",
         "cloudfront-viewer-address",
         "cloudfront-viewer-asn",
         "cloudfront-viewer-ja3-fingerprint",
