@@ -38,6 +38,9 @@ pub enum Refusal {
     /// The connection was opened for another name, and the certificate has not this one (behaviour §3.4).
     #[error("the Host does not belong to the connection")]
     Misdirected,
+    /// The distribution lets nobody in from this viewer's country (behaviour §12.1).
+    #[error("blocked in this country")]
+    CountryBlocked,
     /// Plain HTTP where the behaviour says `https-only` (behaviour §2.1).
     #[error("HTTPS is required")]
     HttpsRequired,
@@ -82,6 +85,7 @@ impl Refusal {
             Self::UnknownHost
             | Self::Disabled
             | Self::Loop
+            | Self::CountryBlocked
             | Self::HttpsRequired
             | Self::MethodNotAllowed
             | Self::UnexpectedBody
@@ -107,6 +111,7 @@ impl Refusal {
             Self::UnknownHost | Self::Disabled | Self::Loop | Self::HttpsRequired => {
                 DetailedResult::InvalidRequestBlocked
             }
+            Self::CountryBlocked => DetailedResult::ClientGeoBlocked,
             Self::Misdirected => DetailedResult::InvalidRequestCertificate,
             Self::MethodNotAllowed => DetailedResult::InvalidRequestMethod,
             Self::PreconditionFailed | Self::RangeNotSatisfiable { .. } | Self::Remembered(_) => {
@@ -128,6 +133,7 @@ impl Refusal {
             Self::LengthRequired => "The request must say how long its body is (Content-Length).",
             Self::BodyTooLarge => "The request's body is too large.",
             Self::Misdirected => "This host name may not be asked for on this connection.",
+            Self::CountryBlocked => "This content is not available in your country.",
             Self::HttpsRequired => "This content is served over HTTPS only.",
             Self::MethodNotAllowed => "This method is not allowed for this content.",
             Self::UnexpectedBody => "This request may not have a body.",
@@ -153,7 +159,8 @@ impl Refusal {
     #[must_use]
     pub fn may_have_page(&self) -> bool {
         match self {
-            Self::NoObjectNamed
+            Self::CountryBlocked
+            | Self::NoObjectNamed
             | Self::PreconditionFailed
             | Self::RangeNotSatisfiable { .. }
             | Self::Origin(_)
@@ -228,6 +235,7 @@ mod tests {
             (Refusal::HttpsRequired, false),
             (Refusal::MethodNotAllowed, false),
             (Refusal::UnexpectedBody, false),
+            (Refusal::CountryBlocked, true),
             (Refusal::NoObjectNamed, true),
             (Refusal::RangeNotSatisfiable { length: 1 }, true),
             (Refusal::Origin(OriginError::ReadTimeout), true),
@@ -250,6 +258,7 @@ mod tests {
             (Refusal::LengthRequired, 411, "InvalidRequest"), // RFC 9110 §15.5.12
             (Refusal::BodyTooLarge, 413, "InvalidRequest"),   // behaviour §2.4
             (Refusal::Misdirected, 421, "InvalidRequestCertificate"), // behaviour §3.4
+            (Refusal::CountryBlocked, 403, "ClientGeoBlocked"), // behaviour §12.1
             (Refusal::HttpsRequired, 403, "InvalidRequestBlocked"), // behaviour §2.1
             (Refusal::MethodNotAllowed, 403, "InvalidRequestMethod"), // behaviour §2.2
             (Refusal::UnexpectedBody, 403, "InvalidRequest"), // behaviour §2.2

@@ -32,6 +32,8 @@ pub use selection::{Selection, ViewerHeader};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub identity: Identity,
+    /// A MaxMind database that tells where viewers are.
+    pub geo_database: Option<PathBuf>,
     pub listen: Listen,
     pub tls: Tls,
     pub cache: Cache,
@@ -144,6 +146,14 @@ pub struct Distribution {
     pub domain_name: Option<Arc<str>>,
     /// For handshakes that name one of the aliases. `None`: as [`Tls::minimum_protocol_version`] says.
     pub minimum_protocol_version: Option<SecurityPolicy>,
+    pub geo_restriction: Option<GeoRestriction>,
+}
+
+/// Who is let in, by ISO 3166-1 alpha-2 codes (behaviour §12.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GeoRestriction {
+    Blacklist(Vec<[u8; 2]>),
+    Whitelist(Vec<[u8; 2]>),
 }
 
 /// What becomes of an error of one status.

@@ -2,30 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{OriginRequestPolicy, Selection};
-
-/// A managed policy, as far as this edge can follow it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Managed {
-    Supported(Arc<OriginRequestPolicy>),
-    /// It forwards headers that this edge does not make yet. Carries its name.
-    NotYet(&'static str),
-}
+use super::{OriginRequestPolicy, Selection, ViewerHeader};
 
 /// Finds a managed policy by its name, with or without the console's `Managed-`, or by its id.
 #[must_use]
-pub fn managed(name_or_id: &str) -> Option<Managed> {
+pub fn managed(name_or_id: &str) -> Option<Arc<OriginRequestPolicy>> {
     let name = name_or_id.strip_prefix("Managed-").unwrap_or(name_or_id);
     let row = TABLE.iter().find(|row| row.name == name || row.id.eq_ignore_ascii_case(name_or_id))?;
-    Some(match row.headers {
-        Headers::NotYet => Managed::NotYet(row.name),
-        _ => Managed::Supported(Arc::new(policy(row))),
-    })
+    Some(Arc::new(policy(row)))
 }
 
-/// The names of the supported ones.
+/// Their names.
 pub fn names<'a>() -> impl Iterator<Item = &'a str> {
-    TABLE.iter().filter(|row| !matches!(row.headers, Headers::NotYet)).map(|row| row.name)
+    TABLE.iter().map(|row| row.name)
 }
 
 struct Row {
@@ -40,9 +29,34 @@ enum Headers {
     All,
     AllExcept(&'static [&'static str]),
     These(&'static [&'static str]),
-    /// Where a viewer is, which takes a database.
-    NotYet,
+    /// All of the viewer's, and [`OF_2022_06`].
+    AllAndMade,
 }
+
+/// behaviour §4.9
+const OF_2022_06: [ViewerHeader; 21] = [
+    ViewerHeader::ForwardedProto,
+    ViewerHeader::IsAndroid,
+    ViewerHeader::IsDesktop,
+    ViewerHeader::IsIos,
+    ViewerHeader::IsMobile,
+    ViewerHeader::IsSmartTv,
+    ViewerHeader::IsTablet,
+    ViewerHeader::Address,
+    ViewerHeader::Asn,
+    ViewerHeader::City,
+    ViewerHeader::Country,
+    ViewerHeader::CountryName,
+    ViewerHeader::CountryRegion,
+    ViewerHeader::CountryRegionName,
+    ViewerHeader::HttpVersion,
+    ViewerHeader::Latitude,
+    ViewerHeader::Longitude,
+    ViewerHeader::MetroCode,
+    ViewerHeader::PostalCode,
+    ViewerHeader::TimeZone,
+    ViewerHeader::Tls,
+];
 
 const TABLE: [Row; 8] = [
     row("AllViewer", "216adef6-5c7f-47e4-b989-5492eafa07d3", Headers::All, true, true),
@@ -56,7 +70,7 @@ const TABLE: [Row; 8] = [
     row(
         "AllViewerAndCloudFrontHeaders-2022-06",
         "33f36d7e-f396-46d9-90e0-52428a34d9dc",
-        Headers::NotYet,
+        Headers::AllAndMade,
         true,
         true,
     ),
@@ -113,12 +127,14 @@ fn policy(row: &Row) -> OriginRequestPolicy {
     OriginRequestPolicy {
         name: Arc::from(row.name),
         headers: match row.headers {
-            Headers::All => Selection::All,
+            Headers::All | Headers::AllAndMade => Selection::All,
             Headers::AllExcept(names) => Selection::AllExcept(list(names)),
             Headers::These(names) => Selection::Whitelist(list(names)),
-            Headers::NotYet => Selection::None,
         },
-        viewer_headers: Vec::new(),
+        viewer_headers: match row.headers {
+            Headers::AllAndMade => OF_2022_06.to_vec(),
+            _ => Vec::new(),
+        },
         cookies: all_or_none(row.all_cookies),
         query_strings: all_or_none(row.all_query_strings),
     }
@@ -153,13 +169,13 @@ mod tests {
                 Selection::None,
             ),
         ] {
-            let Some(Managed::Supported(policy)) = managed(asked) else { panic!("{asked}") };
+            let Some(policy) = managed(asked) else { panic!("{asked}") };
             let found = (&policy.headers, &policy.cookies, &policy.query_strings);
             assert_eq!(found, (&headers, &cookies, &query_strings), "{asked}");
         }
         let geo = managed("AllViewerAndCloudFrontHeaders-2022-06");
-        assert_eq!(geo, Some(Managed::NotYet("AllViewerAndCloudFrontHeaders-2022-06")));
+        assert_eq!(geo.map(|policy| policy.viewer_headers.len()), Some(21));
         assert_eq!(managed("allviewer"), None);
-        assert_eq!(names().count(), 7);
+        assert_eq!(names().count(), 8);
     }
 }

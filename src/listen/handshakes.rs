@@ -36,7 +36,9 @@ impl Handshakes {
         let listener = config.tls.minimum_protocol_version;
         let own = match config.distributions.as_slice() {
             // It answers to every name, and to none.
-            [any] if any.aliases.is_empty() => any.minimum_protocol_version.unwrap_or(listener),
+            [any] if any.aliases.is_empty() && any.domain_name.is_none() => {
+                any.minimum_protocol_version.unwrap_or(listener)
+            }
             _ => listener,
         };
         let mut offers: Vec<(SecurityPolicy, Arc<ServerConfig>)> = Vec::new();
@@ -52,8 +54,8 @@ impl Handshakes {
         let mut by_name = Hosts::new();
         for distribution in &config.distributions {
             let offer = offer(distribution.minimum_protocol_version.unwrap_or(listener));
-            for alias in &distribution.aliases {
-                by_name.insert(alias, Arc::clone(&offer));
+            for name in distribution.aliases.iter().chain(&distribution.domain_name) {
+                by_name.insert(name, Arc::clone(&offer));
             }
         }
         let by_name = (offers.len() > 1).then(|| Arc::new(by_name));

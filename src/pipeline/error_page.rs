@@ -57,7 +57,11 @@ async fn fetch(
     let headers = about_the_viewer(&parts.headers);
     let method = if parts.method == Method::HEAD { Method::HEAD } else { Method::GET };
     let view = view::parse(parts, tx.is_secure())?;
-    let viewer = Viewer { session: tx.session(), failed: Some((view.raw_path, view.query)), ..view.viewer };
+    let viewer = Viewer {
+        session: tx.session(),
+        failed: Some((view.raw_path, view.query)),
+        place: site.place(tx.hop().viewer.ip()),
+    };
     let view = View { method: &method, raw_path: &raw_path, query: None, headers: &headers, viewer, ..view };
     obtain(edge, site, behavior, &view, tx.hop(), (&raw_path, &path)).await
 }

@@ -44,7 +44,7 @@ use crate::policy::encoding::{self, Normalized};
 use crate::policy::forward::{self, Unforwardable};
 use crate::policy::lookup::{self, Lookup};
 use crate::policy::told::{self, Hop};
-use crate::policy::{admission, key, query, vary};
+use crate::policy::{admission, geo, key, query, vary};
 use crate::semantics::path;
 use crate::semantics::view::{self, MAX_URL, View};
 use dress::Dress;
@@ -97,11 +97,13 @@ async fn respond(
     }
     authority(connection, &view)?;
     view.viewer.session = tx.session();
+    view.viewer.place = site.place(connection.viewer.ip());
     let raw_path = site.substitute_root(view.raw_path);
     let path = path::decode(&raw_path).map_err(|_| Refusal::Malformed("invalid escape in the path"))?;
     let behavior = site.behaviors.find(&path::normalize(&path));
     policy.clone_from(&behavior.response_headers_policy);
 
+    country(site, &view)?;
     if let Some(answer) = protocol(edge, behavior, &view)? {
         return Ok(answer);
     }
@@ -243,6 +245,15 @@ fn authority(connection: &Connection, view: &View<'_>) -> Result<(), Refusal> {
     let authority = connection.tls.as_ref().and_then(|tls| tls.authority.as_ref());
     match authority {
         Some(authority) if !authority.covers(&view.host.name) => Err(Refusal::Misdirected),
+        _ => Ok(()),
+    }
+}
+
+/// May a viewer from there have anything of this distribution (behaviour §12.1)?
+fn country(site: &Site, view: &View<'_>) -> Result<(), Refusal> {
+    let country = view.viewer.place.as_ref().and_then(|place| place.country);
+    match &site.geo_restriction {
+        Some(restriction) if geo::blocks(restriction, country) => Err(Refusal::CountryBlocked),
         _ => Ok(()),
     }
 }

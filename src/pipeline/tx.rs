@@ -18,8 +18,8 @@ use crate::edge::{Edge, Site};
 use crate::error::Refusal;
 use crate::observe::record::{DetailedResult, Record, ResultType, TlsFacts};
 use crate::origin::error::OriginError;
-use crate::policy::told::Hop;
 use crate::policy::authority::Authority;
+use crate::policy::told::Hop;
 use crate::semantics::view::{Begun, Session};
 use crate::semantics::{range, view};
 

@@ -11,6 +11,7 @@ pub mod errors;
 pub mod failover;
 pub mod forward;
 pub mod freshness;
+pub mod geo;
 pub mod invalidation;
 pub mod key;
 pub mod lookup;

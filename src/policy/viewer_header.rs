@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName, Version};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::config::ViewerHeader;
+use crate::semantics::place::Place;
 use crate::semantics::view::{Begun, Session, View};
 
 /// Longest `CloudFront-Viewer-Header-Order`.
@@ -38,7 +40,29 @@ pub fn of_request<'v>(header: ViewerHeader, view: &'v View<'_>) -> Option<Cow<'v
         ViewerHeader::HeaderOrder => return Some(Cow::Owned(order(view.headers))),
         ViewerHeader::ErrorUri => failed?.0,
         ViewerHeader::ErrorArgs => failed?.1?,
+        _ => return of_place(header, view.viewer.place.as_deref()?),
     }))
+}
+
+fn of_place<'v>(header: ViewerHeader, place: &Place<'v>) -> Option<Cow<'v, str>> {
+    let number = |number: Option<u32>| number.map(|number| Cow::Owned(number.to_string()));
+    let degrees = |degrees: Option<f64>| degrees.map(|degrees| Cow::Owned(degrees.to_string()));
+    let text = match header {
+        ViewerHeader::Country => place.country,
+        ViewerHeader::CountryName => place.country_name,
+        ViewerHeader::CountryRegion => place.region,
+        ViewerHeader::CountryRegionName => place.region_name,
+        ViewerHeader::City => place.city,
+        ViewerHeader::PostalCode => place.postal_code,
+        ViewerHeader::TimeZone => place.time_zone,
+        ViewerHeader::MetroCode => return number(place.metro_code),
+        ViewerHeader::Asn => return number(place.asn),
+        ViewerHeader::Latitude => return degrees(place.latitude),
+        ViewerHeader::Longitude => return degrees(place.longitude),
+        _ => None,
+    };
+    // Beyond ASCII: percent-encoded (behaviour §4.7).
+    text.map(|text| utf8_percent_encode(text, CONTROLS).into())
 }
 
 /// A header's value; an IPv6 address stands without brackets, as CloudFront writes it.
@@ -206,6 +230,42 @@ mod tests {
             view.viewer.failed = Some(failed);
             assert_eq!(of(&view, ErrorUri).as_deref(), uri);
             assert_eq!(of(&view, ErrorArgs).as_deref(), args);
+        }
+    }
+
+    /// behaviour §4.7
+    #[test]
+    fn where_the_viewer_is() {
+        use ViewerHeader::*;
+        let place = Place {
+            country: Some("BR"),
+            country_name: Some("Brazil"),
+            region: Some("SP"),
+            region_name: Some("São Paulo"),
+            city: Some("São Paulo"),
+            postal_code: Some("01000"),
+            metro_code: Some(501),
+            latitude: Some(-23.5),
+            longitude: Some(46.25),
+            time_zone: Some("America/Sao_Paulo"),
+            asn: Some(64_496),
+        };
+        for (header, expected) in [
+            (Country, "BR"),
+            (CountryName, "Brazil"),
+            (CountryRegion, "SP"),
+            (CountryRegionName, "S%C3%A3o Paulo"),
+            (City, "S%C3%A3o Paulo"),
+            (PostalCode, "01000"),
+            (MetroCode, "501"),
+            (Latitude, "-23.5"),
+            (Longitude, "46.25"),
+            (TimeZone, "America/Sao_Paulo"),
+            (Asn, "64496"),
+        ] {
+            assert!(header.is_of_place(), "{header:?}");
+            assert_eq!(of_place(header, &place).as_deref(), Some(expected), "{header:?}");
+            assert_eq!(of_place(header, &Place::default()), None, "{header:?}");
         }
     }
 

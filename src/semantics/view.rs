@@ -5,6 +5,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 
 use super::host::{self, Host};
+use super::place::Place;
 
 /// Bytes of scheme, host, path and query together (behaviour §2.4).
 pub const MAX_URL: usize = 8_192;
@@ -27,12 +28,14 @@ pub struct View<'a> {
 }
 
 /// What the edge knows of a viewer and the request does not say (behaviour §4.7).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Viewer<'a> {
     /// `None`: it came by plain HTTP.
     pub session: Option<Session>,
     /// The request that failed, path and query, when this one is for the page that takes an answer's place.
     pub failed: Option<(&'a str, Option<&'a str>)>,
+    /// Looked up only for distributions that need it.
+    pub place: Option<Box<Place<'a>>>,
 }
 
 /// A TLS session, in CloudFront's words.

@@ -12,6 +12,8 @@ mod credentials;
 mod error_pages;
 mod failover;
 mod faults;
+#[cfg(feature = "geo")]
+mod geo;
 mod invalidation;
 mod layers;
 mod operations;

@@ -63,6 +63,7 @@ fn raw(table: &mut Table<'_>) -> Raw {
         distributions: table.tables("distribution", distribution),
         response_headers_policies: table.tables("response_headers_policy", response_headers::policy),
         origin_request_policies: table.tables("origin_request_policy", origin_request_policy),
+        geo: table.section("geo", |table| raw::Geo { database: table.field("database") }),
         ..Raw::default()
     }
 }
@@ -157,6 +158,10 @@ fn distribution(table: &mut Table<'_>) -> raw::Distribution {
         enabled: table.field("enabled"),
         comment: table.field("comment"),
         domain_name: table.field("domain_name"),
+        geo_restriction: table.table("geo_restriction", |table| raw::GeoRestriction {
+            restriction_type: table.field("restriction_type"),
+            locations: table.list("locations"),
+        }),
         ..raw::Distribution::default()
     }
 }

@@ -8,6 +8,7 @@ use http::header::HOST;
 use super::super::raw::{self, At, Field, List, Typed};
 use super::super::{Asks, Behavior, CachePolicy, Encoding, Failover, Origin, ViewerProtocolPolicy, policies};
 use super::cache_policy::Policies;
+use super::geo;
 use super::origin_group::Group;
 use super::origin_request_policy::{RequestPolicies, warn_of_what_s3_is_not_told};
 use super::report::Report;
@@ -23,6 +24,8 @@ pub(super) struct Scope<'s> {
     pub origins: &'s [Arc<Origin>],
     pub named: &'s Named,
     pub groups: &'s [Group],
+    /// A database tells where viewers are.
+    pub has_places: bool,
 }
 
 /// The policies that a behaviour may name.
@@ -88,6 +91,8 @@ fn behavior(
         warn_of_writes(report, raw, methods, assumes_role);
     }
     let encoding = encoding(report, raw, &cache_policy, asks);
+    let request_policy = origin_request_policy.as_deref();
+    geo::require_places(report, at, raw, (&cache_policy, request_policy), scope.has_places);
     Behavior {
         path_pattern,
         origin,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::super::policies::{self, Managed};
+use super::super::policies;
 use super::super::raw::{self, At, Field, List, Typed};
 use super::super::units::show_duration;
 use super::super::{CachePolicy, ViewerHeader};
@@ -63,13 +63,7 @@ impl Policies {
             return Arc::clone(policy);
         }
         match policies::managed(&typed.value) {
-            Some(Managed::Supported(policy)) => policy,
-            Some(Managed::NotYet(name)) => {
-                let message = format!("the managed policy {name} is not supported yet");
-                let names = policies::names().collect::<Vec<_>>().join(", ");
-                report.error(&typed.at, message, format!("use {names} or a [[cache_policy]]"));
-                policies::optimized()
-            }
+            Some(policy) => policy,
             None => {
                 let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
                 report.unknown(typed, "cache policy", custom.chain(policies::names()));

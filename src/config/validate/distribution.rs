@@ -9,6 +9,7 @@ use super::super::raw::{self, At, Field, List, Raw, Typed};
 use super::super::{Distribution, Environment, Origin};
 use super::behavior::{self, Named, Scope};
 use super::error_response;
+use super::geo;
 use super::host;
 use super::origin;
 use super::origin_group;
@@ -38,7 +39,7 @@ pub(super) fn distributions(
             if !alone {
                 refuse_unreachable(report, typed);
             }
-            distribution(report, typed, named, env)
+            distribution(report, typed, named, env, !raw.geo.database.is_absent())
         })
         .collect()
 }
@@ -48,6 +49,7 @@ fn distribution(
     typed: &Typed<raw::Distribution>,
     named: &Named,
     env: &Environment,
+    has_places: bool,
 ) -> Distribution {
     let raw = &typed.value;
     let id = report
@@ -55,7 +57,7 @@ fn distribution(
         .unwrap_or("default");
     let origins = origins(report, typed, id, env);
     let groups = origin_group::groups(report, &raw.origin_groups, &origins);
-    let scope = Scope { at: &typed.at, origins: &origins, named, groups: &groups };
+    let scope = Scope { at: &typed.at, origins: &origins, named, groups: &groups, has_places };
     let behaviors = behavior::behaviors(report, raw, &scope);
     report.text(&raw.comment, |text| text.chars().count() <= 128, "text of at most 128 characters");
     Distribution {
@@ -67,6 +69,7 @@ fn distribution(
         behaviors,
         error_responses: error_response::error_responses(report, &raw.custom_error_responses),
         cache_tag_header: cache_tag_header(report, &raw.cache_tag_header),
+        geo_restriction: geo::restriction(report, &raw.geo_restriction, has_places),
         minimum_protocol_version: settings::security_policy(report, &raw.minimum_protocol_version),
         origins,
     }

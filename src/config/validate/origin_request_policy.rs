@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::super::raw::{self, At, Field, List, Typed};
-use super::super::request_policies::{self, Managed};
+use super::super::request_policies;
 use super::super::{CachePolicy, OriginRequestPolicy, Selection, ViewerHeader, s3};
 use super::cache_policy::is_name;
 use super::own;
@@ -66,12 +66,7 @@ impl RequestPolicies {
             return Some(Arc::clone(policy));
         }
         match request_policies::managed(&typed.value) {
-            Some(Managed::Supported(policy)) => return Some(policy),
-            Some(Managed::NotYet(name)) => {
-                let message = format!("the managed policy {name} is not supported yet");
-                let names = request_policies::names().collect::<Vec<_>>().join(", ");
-                report.error(&typed.at, message, format!("use {names} or an [[origin_request_policy]]"));
-            }
+            Some(policy) => return Some(policy),
             None => {
                 let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
                 let message =

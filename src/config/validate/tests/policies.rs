@@ -64,7 +64,7 @@ fn behaviours_and_their_lists_fit() {
             "taken already",
         ),
         error(
-            request("headers = [\"CloudFront-Viewer-Country\"]"),
+            request("headers = [\"CloudFront-Viewer-JA3-Fingerprint\"]"),
             "11: origin_request_policy.headers",
             "not supported yet",
             "take it out",
@@ -107,7 +107,6 @@ fn what_behaviours_refer_to() {
     let named = |name: &str| used(&format!("origin_request_policy = \"{name}\""), "");
     check([
         error(named("AllViewr"), place, "NoSuchOriginRequestPolicy", "did you mean \"AllViewer\"?"),
-        error(named("AllViewerAndCloudFrontHeaders-2022-06"), place, "is not supported yet", "AllViewer"),
         warning(named("AllViewer"), place, "S3 is not told the headers host, cookie", "nothing need be done"),
         warning(named("AllViewerExceptHostHeader"), place, "S3 is not told the headers cookie", "nothing"),
         warning(named("HostHeaderOnly"), place, "S3 is not told the headers host", "nothing"),

@@ -244,7 +244,10 @@ fn headers_that_cannot_be_keyed_on() {
         error(with_header("CloudFront-Viewer-Address"), place, "does not key on it", "take it out"),
         error(with_header("X-Edge-Location"), place, "X-Edge-*", "take it out"),
         error(with_header("X-Amz-Date"), place, "signature", "take it out"),
-        error(with_header("CloudFront-Viewer-Country"), place, "forge", "take it out"),
+        error(with_header("CloudFront-Viewer-Cert-Present"), place, "forge", "take it out"),
+        error(with_header("CloudFront-Viewer-ASN"), place, "does not key on it", "take it out"),
+        error(with_header("CloudFront-Viewer-TLS"), place, "does not key on it", "take it out"),
+        error(with_header("CloudFront-Error-Uri"), place, "does not key on it", "take it out"),
         error(with_header("Content-Length"), place, "does not key on it", "take it out"),
         error(with_header("X Variant"), place, "not the name of a header", "X-Variant"),
     ]);
