@@ -124,7 +124,6 @@ fn policy(name: &str, contents: &Contents) -> CachePolicy {
         },
         enable_accept_encoding_gzip: contents.gzip,
         enable_accept_encoding_brotli: contents.brotli,
-        ..CachePolicy::default()
     }
 }
 

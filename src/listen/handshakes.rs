@@ -36,9 +36,7 @@ impl Handshakes {
         let listener = config.tls.minimum_protocol_version;
         let own = match config.distributions.as_slice() {
             // It answers to every name, and to none.
-            [any] if any.aliases.is_empty() && any.domain_name.is_none() => {
-                any.minimum_protocol_version.unwrap_or(listener)
-            }
+            [any] if any.aliases.is_empty() => any.minimum_protocol_version.unwrap_or(listener),
             _ => listener,
         };
         let mut offers: Vec<(SecurityPolicy, Arc<ServerConfig>)> = Vec::new();

@@ -12,6 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
+use crate::support::command::{edgeseal, finish};
 use crate::support::scripted::{Act, Scripted};
 use crate::support::viewer::{HOST, Seen};
 use crate::support::{Bucket, PLAIN, Stage, log_lines, mmdb};
@@ -123,9 +124,30 @@ fn what_is_no_database_of_places() {
         let mut bytes = good.clone();
         bytes[at] ^= 0xff;
         if let Ok(database) = Database::open(&file(&folder, &bytes)) {
-            database.place(SAO_PAULO.parse().unwrap());
+            let _ = database.place(SAO_PAULO.parse().unwrap());
         }
     }
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_is_told_before_anything_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("edge.toml");
+    let database = folder.path().join("places.mmdb");
+    let bucket = "[[distribution.origin]]\nbucket = \"site\"\nregion = \"eu-west-1\"\n";
+    let geo = format!("[geo]\ndatabase = {:?}\n", database.display().to_string());
+    std::fs::write(&config, geo + &PLAIN.replace("$BUCKET", bucket)).unwrap();
+    let checked = || finish(edgeseal(&["check", "--config", config.to_str().unwrap()]));
+    let ended = checked().await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.out.contains("places.mmdb: cannot be read"), "{ended:?}");
+    let mut run = edgeseal(&["run", "--config", config.to_str().unwrap()]);
+    run.args(["--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let ended = finish(run).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("places.mmdb: cannot be read"), "{ended:?}");
+    std::fs::write(&database, places()).unwrap();
+    assert_eq!(checked().await.code, Some(0));
 }
 
 #[tokio::test]

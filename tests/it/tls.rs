@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::viewer::{HOST, connect, get, plain};
+use crate::support::viewer::{HOST, connect, get, over_h2_to, plain};
 use crate::support::{Bucket, PLAIN, Stage, eventually, log_lines, reader};
 
 type Versions = &'static [&'static SupportedProtocolVersion];
@@ -370,6 +370,23 @@ async fn the_host_must_belong_to_the_connection() {
     }
     let plain = plain(stage.server.http, Method::GET, "/a", &[("host", "www.example.org")]).await;
     assert_eq!(plain.status, 301, "plain HTTP has no name to differ from");
+}
+
+#[tokio::test]
+async fn one_http_2_connection_serves_every_host_of_its_certificate() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let folder = tempfile::tempdir().unwrap();
+    let (_, both) = certificate(&folder, &["cdn.example.com", "two.example.com"]);
+    let (_, other) = certificate(&folder, &["*.example.org"]);
+    let stage = Stage::start_tuned(THREE, &bucket.origin.url(), reader(), |config| {
+        config.tls.certificates = vec![both, other];
+    })
+    .await;
+    // behaviour §3.4: who is sent away may go on with the rest
+    let targets = ["https://two.example.com/a", "https://www.example.org/a", "https://cdn.example.com/a"];
+    let seen = over_h2_to(stage.https(), &targets).await;
+    assert_eq!(seen.iter().map(|seen| seen.status).collect::<Vec<_>>(), [200, 421, 200]);
 }
 
 #[tokio::test]

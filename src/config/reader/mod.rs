@@ -64,7 +64,6 @@ fn raw(table: &mut Table<'_>) -> Raw {
         response_headers_policies: table.tables("response_headers_policy", response_headers::policy),
         origin_request_policies: table.tables("origin_request_policy", origin_request_policy),
         geo: table.section("geo", |table| raw::Geo { database: table.field("database") }),
-        ..Raw::default()
     }
 }
 
@@ -162,7 +161,6 @@ fn distribution(table: &mut Table<'_>) -> raw::Distribution {
             restriction_type: table.field("restriction_type"),
             locations: table.list("locations"),
         }),
-        ..raw::Distribution::default()
     }
 }
 
