@@ -1,6 +1,7 @@
 //! Where viewers are, and who is let in (behaviour §1.6, §4.7, §12.1).
 
 use super::*;
+#[cfg(feature = "geo")]
 use crate::config::GeoRestriction;
 
 const PLACES: &str = "[geo]\ndatabase = \"places.mmdb\"\n";
