@@ -124,6 +124,7 @@ fn policy(name: &str, contents: &Contents) -> CachePolicy {
         },
         enable_accept_encoding_gzip: contents.gzip,
         enable_accept_encoding_brotli: contents.brotli,
+        ..CachePolicy::default()
     }
 }
 
