@@ -41,19 +41,6 @@ impl Check {
     }
 }
 
-/// So is the database of places.
-fn places(config: &Config) -> Vec<Finding> {
-    let opened = config.geo_database.as_deref().map(geo::Database::open);
-    let error = opened.and_then(Result::err).map(|error| Finding {
-        severity: Severity::Error,
-        place: Place { source: "geo.database".into(), line: None },
-        key: String::new(),
-        message: error.to_string(),
-        fix: None,
-    });
-    error.into_iter().collect()
-}
-
 /// Certificates are files, not sockets: `check` reads them as `run` would.
 fn certificates(tls: &Tls) -> Vec<Finding> {
     let finding = |severity, message: String, fix: Option<&str>| Finding {
@@ -78,4 +65,17 @@ fn certificates(tls: &Tls) -> Vec<Finding> {
         }
         Err(errors) => errors.iter().map(|error| finding(Severity::Error, error.to_string(), None)).collect(),
     }
+}
+
+/// So it reads the database of places.
+fn places(config: &Config) -> Vec<Finding> {
+    let opened = config.geo_database.as_deref().map(geo::Database::open);
+    let error = opened.and_then(Result::err).map(|error| Finding {
+        severity: Severity::Error,
+        place: Place { source: "geo.database".into(), line: None },
+        key: String::new(),
+        message: error.to_string(),
+        fix: None,
+    });
+    error.into_iter().collect()
 }

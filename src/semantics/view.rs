@@ -27,7 +27,7 @@ pub struct View<'a> {
     pub viewer: Viewer<'a>,
 }
 
-/// What the edge knows of a viewer and the request does not say (behaviour §4.7).
+/// What the edge knows of a viewer and the request does not say (behaviour §4.7). The pipeline fills it in.
 #[derive(Debug, Clone, Default)]
 pub struct Viewer<'a> {
     /// `None`: it came by plain HTTP.

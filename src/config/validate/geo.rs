@@ -120,3 +120,16 @@ pub(super) fn require_places(
         report.warn(&typed.at, message, NAME_ONE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_country_is_there_once() {
+        let codes: Vec<_> = COUNTRIES.split(' ').collect();
+        assert!(codes.is_sorted_by(|one, next| one < next), "{codes:?}");
+        assert!(codes.iter().all(|code| code.len() == 2));
+        assert_eq!(codes.len(), 249 + 1); // ISO 3166-1, and XK
+    }
+}
