@@ -3,7 +3,9 @@
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod import;
 mod invalidate;
+mod json_files;
 mod run;
 mod source;
 mod version;
@@ -35,6 +37,8 @@ enum Verb {
     Demo(demo::Demo),
     /// Validate a configuration and print every finding; opens nothing
     Check(check::Check),
+    /// Print CloudFront's JSON as TOML
+    Import(import::Import),
     /// Print version, build and crypto provider
     Version(version::Version),
     /// Not built yet: probe credentials, bucket and key for real
@@ -68,6 +72,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "demo")]
         Verb::Demo(demo) => demo.execute(),
         Verb::Check(check) => check.execute(),
+        Verb::Import(import) => import.execute(),
         Verb::Version(version) => version.execute(),
         Verb::Doctor(_) => not_built("doctor"),
         Verb::Policy(_) => not_built("policy"),

@@ -1,9 +1,12 @@
 //! Where a configuration comes from: exactly one of the sources of interface.md.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 
+use super::json_files;
 use crate::config::{self, Environment, Finding, Loaded, Overrides, Place, Severity};
 
 /// Exactly one source.
@@ -13,7 +16,7 @@ pub(super) struct Source {
     /// A TOML file (config/edgeseal.toml lists every key)
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// Not built yet: a CloudFront distribution as the AWS CLI prints it
+    /// A CloudFront distribution as the AWS CLI prints it: a JSON file, or a folder with its policies; may be repeated
     #[arg(long, value_name = "PATH")]
     distribution: Vec<PathBuf>,
     /// A bucket, or a part of one: s3://BUCKET[/PREFIX]
@@ -49,6 +52,31 @@ pub(super) struct Overriding {
     /// Form of the diagnostics: text or json
     #[arg(long, env = "EDGESEAL_LOG", value_name = "FORMAT")]
     log: Option<String>,
+    /// MaxMind database of countries or cities
+    #[arg(long, env = "EDGESEAL_GEO_DATABASE", value_name = "FILE")]
+    geo_database: Option<PathBuf>,
+    #[command(flatten)]
+    accepting: Accepting,
+}
+
+/// What an owner accepts.
+#[derive(Debug, Args)]
+pub(super) struct Accepting {
+    /// A field of CloudFront's JSON that may be without effect, though it changes who is answered and how; may be
+    /// repeated
+    #[arg(
+        long,
+        value_name = "FIELD",
+        value_parser = PossibleValuesParser::new(config::import::ACCEPTABLE),
+        hide_possible_values = true
+    )]
+    accept_unsupported: Vec<String>,
+}
+
+impl Accepting {
+    pub(super) fn fields(&self) -> BTreeSet<String> {
+        self.accept_unsupported.iter().cloned().collect()
+    }
 }
 
 /// Reads the source, and everything that beats it.
@@ -62,16 +90,14 @@ pub(super) fn load(source: &Source, over: &Overriding) -> Result<Loaded, Vec<Fin
         tls_key: over.tls_key.clone(),
         memory: over.memory.clone(),
         log: over.log.clone(),
+        geo_database: over.geo_database.clone(),
     };
     if let Some(url) = &source.bucket {
         return config::from_bucket_url(url, over.region.as_deref(), &environment, &overrides);
     }
-    if let Some(path) = source.distribution.first() {
-        return Err(vec![finding(
-            &path.display().to_string(),
-            "importing CloudFront distributions is not built yet",
-            "describe the distribution in TOML: see config/edgeseal.toml",
-        )]);
+    if !source.distribution.is_empty() {
+        let files = json_files::read(&source.distribution)?;
+        return config::load_distributions(&files, &over.accepting.fields(), &environment, &overrides);
     }
     let path = source.config.clone().unwrap_or_default();
     let name = path.display().to_string();
@@ -83,7 +109,7 @@ pub(super) fn load(source: &Source, over: &Overriding) -> Result<Loaded, Vec<Fin
     }
 }
 
-fn finding(source: &str, message: &str, fix: &str) -> Finding {
+pub(super) fn finding(source: &str, message: &str, fix: &str) -> Finding {
     Finding {
         severity: Severity::Error,
         place: Place { source: source.into(), line: None },
@@ -94,7 +120,7 @@ fn finding(source: &str, message: &str, fix: &str) -> Finding {
 }
 
 /// What the standard AWS variables and the machine say.
-fn environment() -> Environment {
+pub(super) fn environment() -> Environment {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let ignored = variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value == "true");
     Environment {

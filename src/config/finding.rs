@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 /// Where something was typed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// A file's name, or the flag or variable that said it (`--http`, `AWS_ENDPOINT_URL_S3`).
-    #[serde(serialize_with = "text")]
     pub source: Arc<str>,
     /// From 1; `None` for what has no lines.
     pub line: Option<usize>,
@@ -25,10 +25,9 @@ pub enum Severity {
 }
 
 /// One thing that is wrong, or worth saying.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub severity: Severity,
-    #[serde(flatten)]
     pub place: Place,
     /// The dotted key, such as `distribution.origin.bucket`; empty when it is about the whole file.
     pub key: String,
@@ -37,9 +36,31 @@ pub struct Finding {
     pub fix: Option<String>,
 }
 
-/// serde reads `Arc<str>` only with its `rc` feature.
-fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text)
+impl Finding {
+    /// CloudFront's name for the error, such as `InvalidTTLOrder` (behaviour §1.6): where it has one, the message
+    /// begins with it.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        const FAMILIES: [&str; 6] = ["CNAME", "Illegal", "Inconsistent", "Invalid", "NoSuch", "TooMany"];
+        let (code, _) = self.message.split_once(": ")?;
+        let is_code = code.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && FAMILIES.iter().any(|family| code.len() > family.len() && code.starts_with(family));
+        is_code.then_some(code)
+    }
+}
+
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Finding", 7)?;
+        fields.serialize_field("severity", &self.severity)?;
+        fields.serialize_field("source", &*self.place.source)?;
+        fields.serialize_field("line", &self.place.line)?;
+        fields.serialize_field("key", &self.key)?;
+        fields.serialize_field("code", &self.code())?;
+        fields.serialize_field("message", &self.message)?;
+        fields.serialize_field("fix", &self.fix)?;
+        fields.end()
+    }
 }
 
 impl fmt::Display for Place {

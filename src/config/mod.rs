@@ -5,6 +5,7 @@
 //! true of the other.
 
 pub mod finding;
+pub mod import;
 mod nearest;
 pub mod policies;
 pub mod raw;
@@ -15,8 +16,9 @@ pub mod s3;
 mod selection;
 pub mod units;
 pub mod validate;
+pub mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -453,6 +455,7 @@ pub struct Overrides {
     pub tls_key: Option<PathBuf>,
     pub memory: Option<String>,
     pub log: Option<String>,
+    pub geo_database: Option<PathBuf>,
 }
 
 /// A configuration that would start, and what is worth saying about it nevertheless.
@@ -481,6 +484,16 @@ pub fn from_bucket_url(
     over: &Overrides,
 ) -> Result<Loaded, Vec<Finding>> {
     load(reader::read_bucket_url(url, region), env, over)
+}
+
+/// CloudFront's own JSON, `files` together; `accepted` of [`import::ACCEPTABLE`].
+pub fn load_distributions(
+    files: &[import::File],
+    accepted: &BTreeSet<String>,
+    env: &Environment,
+    over: &Overrides,
+) -> Result<Loaded, Vec<Finding>> {
+    load(import::read(files, accepted), env, over)
 }
 
 fn load(

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::semantics::wildcard;
+
 /// CloudFront's four behaviours (behaviour §1.7, §1.8). At most 10 names; a `*` is a name like any other (behaviour
 /// §4.2).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -11,6 +13,8 @@ pub enum Selection {
     Whitelist(Vec<Arc<str>>),
     AllExcept(Vec<Arc<str>>),
     All,
+    /// A whitelist whose names have wildcards, `*` and `?`: of legacy cookies alone (behaviour §1.6).
+    Matching(Vec<Arc<str>>),
 }
 
 impl Selection {
@@ -22,6 +26,7 @@ impl Selection {
             Self::Whitelist(_) => self.lists(name),
             Self::AllExcept(_) => !self.lists(name),
             Self::All => true,
+            Self::Matching(patterns) => patterns.iter().any(|pattern| wildcard::matches(pattern, name)),
         }
     }
 
@@ -40,7 +45,7 @@ impl Selection {
     #[must_use]
     pub fn names(&self) -> &[Arc<str>] {
         match self {
-            Self::Whitelist(names) | Self::AllExcept(names) => names,
+            Self::Whitelist(names) | Self::AllExcept(names) | Self::Matching(names) => names,
             Self::None | Self::All => &[],
         }
     }

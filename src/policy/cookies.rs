@@ -77,7 +77,9 @@ mod tests {
     #[test]
     fn which_cookies_are_keyed_on() {
         let (b, not_b) = (Selection::Whitelist(list(&["b"])), Selection::AllExcept(list(&["b"])));
-        let table: [(&[&str], &Selection, &[&str]); 15] = [
+        let matching = Selection::Matching(list(&["s-?", "l*"]));
+        let table: [(&[&str], &Selection, &[&str]); 16] = [
+            (&["s-1=a; s-12=b; lang=c; S-1=d"], &matching, &["lang=c", "s-1=a"]), // behaviour §1.6
             (&["a=1; b=2"], &Selection::None, &[]),
             (&["b=2; a=1"], &Selection::All, &["a=1", "b=2"]), // sorted by name
             (&["a=1; b=2"], &b, &["b=2"]),

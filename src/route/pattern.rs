@@ -1,5 +1,7 @@
 //! CloudFront's path patterns (behaviour §1.3): `*` is any run of characters, `?` exactly one.
 
+use crate::semantics::wildcard;
+
 /// The longest pattern, in characters.
 const LONGEST: usize = 255;
 
@@ -40,46 +42,11 @@ impl Pattern {
         Ok(Self { text: format!("{slash}{text}").into() })
     }
 
-    /// Whether the whole of `path`, decoded and normalised, fits. Takes at most |pattern| × |path| steps: when a
-    /// run of literals fails, only the latest `*` takes one character more, since an earlier one cannot help.
+    /// Whether the whole of `path`, decoded and normalised, fits.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
-        let pattern = self.text.as_bytes();
-        let (mut p, mut s) = (0, 0);
-        // Behind the latest `*`: where the pattern goes on, and where the path would.
-        let mut resume: Option<(usize, usize)> = None;
-        while s < path.len() {
-            // `s` is always at the start of a character: literals are ASCII, and all else moves by whole ones.
-            match pattern.get(p) {
-                Some(b'*') => {
-                    p += 1;
-                    resume = Some((p, s));
-                }
-                Some(b'?') => {
-                    p += 1;
-                    s += width(path, s);
-                }
-                Some(&literal) if literal == path.as_bytes()[s] => {
-                    p += 1;
-                    s += 1;
-                }
-                _ => {
-                    let Some((after_star, taken)) = resume else {
-                        return false;
-                    };
-                    p = after_star;
-                    s = taken + width(path, taken);
-                    resume = Some((p, s));
-                }
-            }
-        }
-        pattern[p..].iter().all(|&b| b == b'*')
+        wildcard::matches(&self.text, path)
     }
-}
-
-/// Bytes of the character that begins at `at`.
-fn width(path: &str, at: usize) -> usize {
-    path[at..].chars().next().map_or(1, char::len_utf8)
 }
 
 /// behaviour §1.3. In XML `&` is written `&amp;`; that is for whoever reads XML.

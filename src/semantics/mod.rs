@@ -11,3 +11,4 @@ pub mod place;
 pub mod range;
 pub mod targeted;
 pub mod view;
+pub mod wildcard;

@@ -44,7 +44,7 @@ origin_protocol_policy = "http-only"
 viewer_protocol_policy = "allow-all"
 allowed_methods = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
 cache_policy = "{policy}"
-origin_request_policy = "AllViewerExceptHostHeader"
+origin_request_policy = "AllViewer"
 """
 
 COUNT = """
@@ -100,7 +100,7 @@ def measure(given, binary: Path, suite: Path, engine: Path, folder: Path) -> int
             stdout=subprocess.PIPE, stderr=(folder / "edge.log").open("w"), text=True)
         children.append(edge)
         address = listening(edge, folder / "edge.log")
-        client = {**environment, "npm_config_base": f"http://{address}", "npm_config_id": given.id}
+        client = {**environment, "npm_config_base": f"http://{address}", "npm_config_id": given.id, "npm_package_config_id": ""}
         ran = subprocess.run(["node", "--no-warnings", str(engine / "cli.mjs")], env=client, text=True,
                              stdout=subprocess.PIPE, timeout=900, check=True)
     finally:

@@ -167,8 +167,19 @@ async fn wrong_usage_is_2_with_clear_words() {
 
 #[tokio::test]
 async fn every_verb_helps() {
-    let verbs =
-        ["run", "demo", "check", "doctor", "policy", "invalidate", "explain", "compare", "sign", "version"];
+    let verbs = [
+        "run",
+        "demo",
+        "check",
+        "import",
+        "doctor",
+        "policy",
+        "invalidate",
+        "explain",
+        "compare",
+        "sign",
+        "version",
+    ];
     for verb in verbs {
         let ended = finish(edgeseal(&[verb, "--help"])).await;
         assert_eq!(ended.code, Some(0), "{verb}");
@@ -189,7 +200,7 @@ async fn a_start_that_fails_names_what_is_wrong() {
     taken_admin[7] = "TAKEN";
     let table = [
         (vec!["--config", "/nowhere/edge.toml"], "/nowhere/edge.toml"),
-        (vec!["--distribution", "/nowhere/d.json"], "/nowhere/d.json: error: importing"),
+        (vec!["--distribution", "/nowhere/d.json"], "/nowhere/d.json: error: cannot be read"),
         (taken_http, address.as_str()),
         (taken_admin, address.as_str()),
         (with(&["--tls-cert", "/nowhere/cert.pem", "--tls-key", "/nowhere/key.pem"]), "/nowhere/cert.pem"),

@@ -14,6 +14,7 @@ mod failover;
 mod faults;
 #[cfg(feature = "geo")]
 mod geo;
+mod import;
 mod invalidation;
 mod layers;
 mod operations;

@@ -122,7 +122,7 @@ fn cache_policy(table: &mut Table<'_>) -> raw::CachePolicy {
         query_strings: table.list("query_strings"),
         enable_accept_encoding_gzip: table.field("enable_accept_encoding_gzip"),
         enable_accept_encoding_brotli: table.field("enable_accept_encoding_brotli"),
-        ..raw::CachePolicy::default()
+        id: table.field("id"),
     }
 }
 
@@ -135,7 +135,7 @@ fn origin_request_policy(table: &mut Table<'_>) -> raw::OriginRequestPolicy {
         cookies: table.list("cookies"),
         query_string_behavior: table.field("query_string_behavior"),
         query_strings: table.list("query_strings"),
-        ..raw::OriginRequestPolicy::default()
+        id: table.field("id"),
     }
 }
 
@@ -153,14 +153,11 @@ fn distribution(table: &mut Table<'_>) -> raw::Distribution {
         custom_error_responses: table.tables("custom_error_response", custom_error_response),
         origin_groups: table.tables("origin_group", origin_group),
         minimum_protocol_version: table.field("minimum_protocol_version"),
+        geo_restriction: table.table("geo_restriction", geo_restriction),
         cache_tag_header: table.field("cache_tag_header"),
         enabled: table.field("enabled"),
         comment: table.field("comment"),
         domain_name: table.field("domain_name"),
-        geo_restriction: table.table("geo_restriction", |table| raw::GeoRestriction {
-            restriction_type: table.field("restriction_type"),
-            locations: table.list("locations"),
-        }),
     }
 }
 
@@ -216,7 +213,27 @@ fn behavior(table: &mut Table<'_>) -> raw::Behavior {
         response_headers_policy: table.field("response_headers_policy"),
         origin_request_policy: table.field("origin_request_policy"),
         compress: table.field("compress"),
-        ..raw::Behavior::default()
+        forwarded_values: table.table("forwarded_values", forwarded_values),
+        min_ttl: table.field("min_ttl"),
+        default_ttl: table.field("default_ttl"),
+        max_ttl: table.field("max_ttl"),
+    }
+}
+
+fn forwarded_values(table: &mut Table<'_>) -> raw::ForwardedValues {
+    raw::ForwardedValues {
+        query_string: table.field("query_string"),
+        query_string_cache_keys: table.list("query_string_cache_keys"),
+        cookies: table.field("cookies"),
+        whitelisted_cookies: table.list("whitelisted_cookies"),
+        headers: table.list("headers"),
+    }
+}
+
+fn geo_restriction(table: &mut Table<'_>) -> raw::GeoRestriction {
+    raw::GeoRestriction {
+        restriction_type: table.field("restriction_type"),
+        locations: table.list("locations"),
     }
 }
 

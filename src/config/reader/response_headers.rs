@@ -21,7 +21,7 @@ pub(super) fn policy(table: &mut Table<'_>) -> raw::ResponseHeadersPolicy {
             overrides: table.field("override"),
         }),
         remove_headers: table.list("remove_headers"),
-        ..raw::ResponseHeadersPolicy::default()
+        id: table.field("id"),
     }
 }
 

@@ -49,7 +49,7 @@ fn unknown_keys_name_the_nearest_known_one() {
             "[[distribution]]\n[distribution.default_cache_behavior]\npath_pattern = \"*\"",
             "edge.toml:3: error: distribution.default_cache_behavior.path_pattern: unknown key; known here: \
              target_origin, viewer_protocol_policy, allowed_methods, cached_methods, cache_policy, \
-             response_headers_policy, origin_request_policy, compress",
+             response_headers_policy, origin_request_policy, compress, forwarded_values, min_ttl, default_ttl, max_ttl",
         ),
         (
             "\"a\\nb\" = 1",

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use http::header::HOST;
 
 use super::super::raw::{self, At, Field, List, Typed};
-use super::super::{Asks, Behavior, CachePolicy, Encoding, Failover, Origin, ViewerProtocolPolicy, policies};
+use super::super::{
+    Asks, Behavior, CachePolicy, Encoding, Failover, Origin, OriginRequestPolicy, ViewerProtocolPolicy,
+    policies as managed,
+};
 use super::cache_policy::Policies;
 use super::geo;
+use super::legacy;
 use super::origin_group::Group;
 use super::origin_request_policy::{RequestPolicies, warn_of_what_s3_is_not_told};
 use super::report::Report;
@@ -46,7 +50,11 @@ pub(super) fn behaviors(
     if let Some(typed) = raw.cache_behaviors.given()
         && list.len() > MOST
     {
-        report.error(&typed.at, format!("{} cache behaviours", list.len()), format!("at most {MOST}"));
+        report.error(
+            &typed.at,
+            format!("TooManyCacheBehaviors: {} cache behaviours", list.len()),
+            format!("at most {MOST}"),
+        );
     }
     refuse_equal_patterns(report, list);
     let mut behaviors: Vec<_> = list
@@ -79,9 +87,8 @@ fn behavior(
     ];
     let methods = methods(report, raw);
     let (origin, failover) = target_origin(report, at, &raw.target_origin, scope);
-    let cache_policy = scope.named.cache.find(report, &raw.cache_policy);
-    let origin_request_policy = scope.named.requests.find(report, &raw.origin_request_policy);
     let asks = asks(scope, origin, failover.as_ref());
+    let (cache_policy, origin_request_policy) = policies(report, raw, scope, asks);
     if asks.s3 {
         refuse_host_in_key(report, raw, &cache_policy);
         let s3 = scope.origins.get(origin).and_then(|origin| origin.s3());
@@ -136,6 +143,23 @@ fn encoding(report: &mut Report, raw: &raw::Behavior, policy: &CachePolicy, asks
     Encoding { gzip, brotli, compress: gzip || brotli }
 }
 
+/// Those that it names, or what its legacy settings come to.
+fn policies(
+    report: &mut Report,
+    raw: &raw::Behavior,
+    scope: &Scope<'_>,
+    asks: Asks,
+) -> (Arc<CachePolicy>, Option<Arc<OriginRequestPolicy>>) {
+    if let Field::Given(values) = &raw.forwarded_values {
+        return legacy::policies(report, raw, values, asks);
+    }
+    if raw.forwarded_values.is_absent() {
+        legacy::refuse_ttls(report, raw);
+    }
+    let cache = scope.named.cache.find(report, &raw.cache_policy);
+    (cache, scope.named.requests.find(report, &raw.origin_request_policy))
+}
+
 /// The kinds of the behaviour's origins; a bucket where there is no telling, since an error was reported.
 fn asks(scope: &Scope<'_>, origin: usize, failover: Option<&Failover>) -> Asks {
     let is_s3 = |index: usize| scope.origins.get(index).is_none_or(|origin| origin.s3().is_some());
@@ -160,7 +184,7 @@ fn warn_of_writes(report: &mut Report, raw: &raw::Behavior, methods: MethodSets,
 fn refuse_host_in_key(report: &mut Report, raw: &raw::Behavior, policy: &CachePolicy) {
     let Some(typed) = raw.cache_policy.given().filter(|_| policy.headers.contains(&HOST)) else { return };
     let message = "InvalidHeadersForS3Origin: the policy keys on Host";
-    if policies::managed(&typed.value).is_some() {
+    if managed::managed(&typed.value).is_some() {
         let fix = "nothing need be done: it splits the cache, and S3 is not told of it";
         report.warn(&typed.at, message, fix);
     } else {
@@ -191,7 +215,8 @@ fn target_origin(
             if let Some(group) = scope.groups.iter().find(|group| group.id == typed.value) {
                 return (group.primary, Some(group.failover.clone()));
             }
-            report.unknown(typed, "origin", ids());
+            let message = format!("NoSuchOrigin: there is no origin {:?}", typed.value);
+            report.unknown_as(typed, message, ids());
             (0, None)
         }
     }

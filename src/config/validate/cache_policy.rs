@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::super::policies;
-use super::super::raw::{self, At, Field, List, Typed};
-use super::super::units::show_duration;
+use super::super::raw::{self, Amount, At, Field, List, Typed};
+use super::super::units::{self, show_duration};
 use super::super::{CachePolicy, ViewerHeader};
 use super::own;
 use super::report::Report;
@@ -47,6 +47,7 @@ impl Policies {
     pub(super) fn read(report: &mut Report, list: &List<raw::CachePolicy>) -> Self {
         let kind = own::Kind {
             what: "cache policy",
+            id: |raw: &raw::CachePolicy| &raw.id,
             name: |raw: &raw::CachePolicy| &raw.name,
             is_managed: |name| policies::managed(name).is_some(),
             build: policy,
@@ -66,7 +67,8 @@ impl Policies {
             Some(policy) => policy,
             None => {
                 let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
-                report.unknown(typed, "cache policy", custom.chain(policies::names()));
+                let message = format!("NoSuchCachePolicy: there is no cache policy {:?}", typed.value);
+                report.unknown_as(typed, message, custom.chain(policies::names()));
                 policies::optimized()
             }
         }
@@ -79,11 +81,12 @@ fn policy(report: &mut Report, typed: &Typed<raw::CachePolicy>) -> CachePolicy {
     if raw.name.is_absent() {
         report.error(&at.child("name"), "is missing", "give the policy a name");
     }
-    let [min_ttl, default_ttl, max_ttl] = ttls(report, raw);
+    let ttls = Ttls { min: &raw.min_ttl, default: &raw.default_ttl, max: &raw.max_ttl };
+    let [min_ttl, default_ttl, max_ttl] = self::ttls(report, ttls);
     let gzip = raw.enable_accept_encoding_gzip.value().copied().unwrap_or_default();
     let brotli = raw.enable_accept_encoding_brotli.value().copied().unwrap_or_default();
     selection::choice(report, at, HEADERS, &raw.header_behavior, &raw.headers);
-    let (headers, viewer_headers) = headers(report, &raw.headers, gzip || brotli);
+    let (headers, viewer_headers) = self::headers(report, &raw.headers, gzip || brotli, HEADERS.too_many);
     CachePolicy {
         name: Arc::from(report.text(&raw.name, is_name, NAME).unwrap_or_default()),
         min_ttl,
@@ -112,16 +115,28 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
+/// As they were typed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ttls<'r> {
+    pub min: &'r Field<Amount>,
+    pub default: &'r Field<Amount>,
+    pub max: &'r Field<Amount>,
+}
+
+pub(super) fn is_zero(field: &Field<Amount>) -> bool {
+    field.value().is_some_and(|amount| units::duration(amount) == Ok(Duration::ZERO))
+}
+
 /// Minimum, default, maximum. A default that was not typed gives way to what was (behaviour §1.7).
-fn ttls(report: &mut Report, raw: &raw::CachePolicy) -> [Duration; 3] {
+pub(super) fn ttls(report: &mut Report, raw: Ttls<'_>) -> [Duration; 3] {
     let limits = || Duration::ZERO..=FOREVER;
-    let min = report.duration(&raw.min_ttl, limits(), Duration::ZERO);
-    let default = report.duration(&raw.default_ttl, limits(), DAY.max(min));
-    let max = report.duration(&raw.max_ttl, limits(), YEAR.max(default));
+    let min = report.duration(raw.min, limits(), Duration::ZERO);
+    let default = report.duration(raw.default, limits(), DAY.max(min));
+    let max = report.duration(raw.max, limits(), YEAR.max(default));
     if min > default {
-        refuse_order(report, raw.default_ttl.given().map(|typed| &typed.at), [min, default, max]);
+        refuse_order(report, raw.default.given().map(|typed| &typed.at), [min, default, max]);
     } else if default > max {
-        refuse_order(report, raw.max_ttl.given().map(|typed| &typed.at), [min, default, max]);
+        refuse_order(report, raw.max.given().map(|typed| &typed.at), [min, default, max]);
     }
     [min, default, max]
 }
@@ -137,10 +152,11 @@ fn refuse_order(report: &mut Report, at: Option<&At>, ttls: [Duration; 3]) {
 
 /// At most 10, names of 1,024 characters together (behaviour §12.13). Lower-case, sorted, unique.
 /// Apart from those that the edge makes itself. `normalized`: the policy says so of Accept-Encoding (behaviour §4.3).
-fn headers(
+pub(super) fn headers(
     report: &mut Report,
     list: &List<String>,
     normalized: bool,
+    too_many: &str,
 ) -> (Vec<HeaderName>, Vec<ViewerHeader>) {
     let mut names = Vec::new();
     let mut made = Vec::new();
@@ -174,7 +190,7 @@ fn headers(
     if let Some(typed) = list.given()
         && (count > 10 || length > 1024)
     {
-        let message = format!("{}: {count} headers with {length} characters", HEADERS.too_many);
+        let message = format!("{too_many}: {count} headers with {length} characters");
         report.error(&typed.at, message, "at most 10 headers and 1024 characters");
     }
     (names, made)

@@ -100,7 +100,11 @@ fn origins(
         report.error(&at, "there is no origin", "add [[distribution.origin]] with a bucket");
     }
     if list.items().len() > MOST_ORIGINS {
-        report.error(&at, format!("{} origins", list.items().len()), format!("at most {MOST_ORIGINS}"));
+        report.error(
+            &at,
+            format!("TooManyOrigins: {} origins", list.items().len()),
+            format!("at most {MOST_ORIGINS}"),
+        );
     }
     let origins: Vec<_> =
         list.items().iter().map(|typed| origin::origin(report, typed, distribution, env)).collect();
@@ -164,7 +168,11 @@ fn aliases(report: &mut Report, list: &List<String>) -> Vec<Arc<str>> {
     if let Some(typed) = list.given()
         && typed.value.len() > MOST_ALIASES
     {
-        report.error(&typed.at, format!("{} aliases", typed.value.len()), format!("at most {MOST_ALIASES}"));
+        report.error(
+            &typed.at,
+            format!("TooManyDistributionCNAMEs: {} aliases", typed.value.len()),
+            format!("at most {MOST_ALIASES}"),
+        );
     }
     for alias in list.items() {
         if let Some((problem, fix)) = alias_problem(&alias.value) {

@@ -65,7 +65,7 @@ fn page(report: &mut Report, typed: &Typed<raw::CustomErrorResponse>) -> Option<
 fn page_path(report: &mut Report, field: &Field<String>) -> Option<Arc<str>> {
     let typed = field.given()?;
     if let Some((problem, fix)) = path_problem(&typed.value) {
-        report.error(&typed.at, format!("InvalidArgument: {:?} {problem}", typed.value), fix);
+        report.error(&typed.at, format!("InvalidRelativePath: {:?} {problem}", typed.value), fix);
     }
     Some(Arc::from(typed.value.as_str()))
 }

@@ -6,7 +6,8 @@ use super::super::raw::{self, At, Field, List, Typed};
 use super::super::{CachePolicy, GeoRestriction, OriginRequestPolicy, ViewerHeader};
 use super::report::Report;
 
-const NAME_ONE: &str = "name a MaxMind Country or City database: [geo] database = \"GeoLite2-City.mmdb\"";
+const NAME_ONE: &str =
+    "name a MaxMind Country or City database: [geo] database = \"GeoLite2-City.mmdb\", or --geo-database";
 
 /// ISO 3166-1 alpha-2, and XK, as databases write Kosovo.
 const COUNTRIES: &str = "\

@@ -12,6 +12,7 @@ mod endpoint;
 mod error_response;
 mod geo;
 mod host;
+mod legacy;
 mod listen;
 mod origin;
 mod origin_group;

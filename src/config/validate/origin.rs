@@ -209,7 +209,8 @@ fn region(
             (key.value.as_str(), key.at.clone())
         }
         (Field::Absent, Field::Given(host)) => {
-            (host.value.region.as_deref().unwrap_or("us-east-1"), host.at.clone())
+            let learnt = host.value.region.as_deref().or(env.region.as_deref());
+            (learnt.unwrap_or("us-east-1"), host.at.clone())
         }
         (Field::Absent, Field::Absent) => match env.region.as_deref().filter(|region| !region.is_empty()) {
             Some(region) => (region, raw::At::without_line("AWS_REGION", "distribution.origin.region")),
@@ -289,7 +290,11 @@ fn signing(report: &mut Report, raw: &raw::Origin) -> SigningBehavior {
         && signing == SigningBehavior::Never
     {
         let message = "nothing is signed, so the bucket must be public; private or KMS-encrypted objects cannot be read";
-        report.warn(&typed.at, message, "write \"always\"");
+        report.warn(
+            &typed.at,
+            message,
+            "write \"always\"; in CloudFront's JSON, name an OriginAccessControlId",
+        );
     }
     signing
 }

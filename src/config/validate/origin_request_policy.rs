@@ -48,6 +48,7 @@ impl RequestPolicies {
     pub(super) fn read(report: &mut Report, list: &List<raw::OriginRequestPolicy>) -> Self {
         let kind = own::Kind {
             what: "origin request policy",
+            id: |raw: &raw::OriginRequestPolicy| &raw.id,
             name: |raw: &raw::OriginRequestPolicy| &raw.name,
             is_managed: |name| request_policies::managed(name).is_some(),
             build: policy,

@@ -1,4 +1,4 @@
-//! The configuration's own policies of one kind, by their names.
+//! The configuration's own policies of one kind, by their names and their ids.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use super::report::Report;
 pub(super) struct Kind<R, T> {
     /// `cache policy`
     pub what: &'static str,
+    pub id: fn(&R) -> &Field<String>,
     pub name: fn(&R) -> &Field<String>,
     pub is_managed: fn(&str) -> bool,
     pub build: fn(&mut Report, &Typed<R>) -> T,
 }
 
 impl<R, T> Kind<R, T> {
-    /// Each under its own name; one without a name is built for its findings only.
+    /// Each under its own name and, if it has one, its id; one without a name is built for its findings only.
     pub(super) fn read(&self, report: &mut Report, list: &List<R>) -> BTreeMap<String, Arc<T>> {
         let names = list.items().iter().filter_map(|typed| (self.name)(&typed.value).given());
         report.unique(names.clone(), &format!("the {} name", self.what));
@@ -25,11 +26,19 @@ impl<R, T> Kind<R, T> {
             let message = format!("{:?} is a managed policy of CloudFront", name.value);
             report.error(&name.at, message, "give yours another name");
         }
+        let ids = list.items().iter().filter_map(|typed| (self.id)(&typed.value).given());
+        report.unique(ids, &format!("the {} id", self.what));
         let mut own = BTreeMap::new();
+        let mut by_id = Vec::new();
         for typed in list.items() {
-            let policy = (self.build)(report, typed);
+            let policy = Arc::new((self.build)(report, typed));
             let name = (self.name)(&typed.value).value().cloned().unwrap_or_default();
-            own.entry(name).or_insert_with(|| Arc::new(policy));
+            by_id.extend((self.id)(&typed.value).value().map(|id| (id.clone(), Arc::clone(&policy))));
+            own.entry(name).or_insert(policy);
+        }
+        // A name goes before the same id of another.
+        for (id, policy) in by_id {
+            own.entry(id).or_insert(policy);
         }
         own
     }

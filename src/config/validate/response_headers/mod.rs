@@ -27,6 +27,7 @@ impl ResponseHeadersPolicies {
     pub(super) fn read(report: &mut Report, list: &List<raw::ResponseHeadersPolicy>) -> Self {
         let kind = own::Kind {
             what: "response headers policy",
+            id: |raw: &raw::ResponseHeadersPolicy| &raw.id,
             name: |raw: &raw::ResponseHeadersPolicy| &raw.name,
             is_managed: |name| response_headers::managed(name).is_some(),
             build: policy,

@@ -131,6 +131,30 @@ fn what_behaviours_refer_to() {
     config(&named("CORS-S3Origin"));
 }
 
+/// behaviour §4.9
+#[test]
+fn the_managed_policy_that_tells_where_a_viewer_is_does_what_can_be_done() {
+    let text = used("origin_request_policy = \"AllViewerAndCloudFrontHeaders-2022-06\"", "");
+    let warnings = load(&text).unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.message.contains("is not told cloudfront-viewer-asn")));
+    let behavior = &config(&text).distributions[0].behaviors[0];
+    assert_eq!(behavior.origin_request_policy.as_ref().unwrap().viewer_headers.len(), 21);
+}
+
+#[test]
+fn a_policy_goes_by_its_id_too() {
+    let own = |more: &str| {
+        used("cache_policy = \"5f0c\"", &format!("[[cache_policy]]\nname = \"mine\"\nid = \"5f0c\"\n{more}"))
+    };
+    assert_eq!(&*config(&own("")).distributions[0].behaviors[0].cache_policy.name, "mine");
+    check([error(
+        own("[[cache_policy]]\nname = \"other\"\nid = \"5f0c\"\n"),
+        "15: cache_policy.id",
+        "the cache policy id \"5f0c\" is taken already",
+        "a name of its own",
+    )]);
+}
+
 #[test]
 fn the_managed_policy_that_keys_on_host_is_a_warning() {
     let text = used("cache_policy = \"UseOriginCacheControlHeaders\"", "");
