@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
@@ -12,7 +13,8 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::admin::{Check, Readiness};
 use crate::cache::Store;
 use crate::clock::Timestamp;
-use crate::config::{self, Behavior, Config, ErrorResponse, Identity};
+use crate::config::{self, Behavior, Config, ErrorResponse, GeoRestriction, Identity};
+use crate::geo;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::{DistributionMetrics, Metrics};
 use crate::observe::record::ResultType;
@@ -22,6 +24,7 @@ use crate::origin::{Origin, OriginParts};
 use crate::policy::invalidation;
 use crate::route::pattern::{InvalidPattern, Pattern};
 use crate::route::{Behaviors, Hosts};
+use crate::semantics::place::Place;
 
 /// All that a request needs.
 #[derive(Debug)]
@@ -58,6 +61,9 @@ pub struct Site {
     default_root: Option<String>,
     /// The field that names an object's cache tags (behaviour §12.14).
     pub cache_tag_header: Option<HeaderName>,
+    pub geo_restriction: Option<GeoRestriction>,
+    /// `None`: nothing of this distribution depends on where a viewer is.
+    places: Option<Arc<geo::Database>>,
 }
 
 /// The ports that a redirect may name.
@@ -88,6 +94,8 @@ pub enum BuildError {
     Pattern { distribution: Arc<str>, source: InvalidPattern },
     #[error("origin {origin}: {source}")]
     Origin { origin: Arc<str>, source: OriginError },
+    #[error("geo.database: {0}")]
+    Geo(#[from] geo::OpenError),
     #[error("the name of this edge cannot stand in a header")]
     Identity,
     #[error("no root certificate was found to verify HTTPS origins with")]
@@ -106,8 +114,9 @@ impl Edge {
         credentials: impl FnMut(&config::Origin) -> Arc<CredentialSource>,
     ) -> Result<Arc<Self>, BuildError> {
         let marks = Marks::new(&config.identity).ok_or(BuildError::Identity)?;
+        let places = config.geo_database.as_deref().map(geo::Database::open).transpose()?.map(Arc::new);
         let mut builder =
-            Builder { config, metrics: &metrics, marks: &marks, tls: client_tls()?, credentials };
+            Builder { config, metrics: &metrics, marks: &marks, tls: client_tls()?, places, credentials };
         let mut sites = Hosts::new();
         let mut distributions = Vec::new();
         let mut origins = Vec::new();
@@ -239,6 +248,12 @@ impl Edge {
 }
 
 impl Site {
+    /// Where a viewer is, for a distribution to which it matters.
+    #[must_use]
+    pub fn place(&self, viewer: IpAddr) -> Option<Box<Place<'_>>> {
+        self.places.as_ref().map(|places| Box::new(places.place(viewer)))
+    }
+
     /// The path that a request for the root means; any other path is itself (behaviour §1.4).
     #[must_use]
     pub fn substitute_root<'a>(&'a self, raw_path: &'a str) -> Cow<'a, str> {
@@ -255,6 +270,7 @@ struct Builder<'a, C> {
     metrics: &'a Metrics,
     marks: &'a Marks,
     tls: Arc<ClientConfig>,
+    places: Option<Arc<geo::Database>>,
     credentials: C,
 }
 
@@ -268,6 +284,8 @@ impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
             error_responses: distribution.error_responses.clone(),
             metrics: self.metrics.distribution(&distribution.id),
             enabled: distribution.enabled,
+            geo_restriction: distribution.geo_restriction.clone(),
+            places: self.places.clone().filter(|_| needs_places(distribution)),
             default_root: distribution.default_root_object.as_ref().map(|object| format!("/{object}")),
             cache_tag_header: distribution.cache_tag_header.clone(),
         })
@@ -299,6 +317,15 @@ impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
             format!("{}/{}", distribution.id, origin.id).into()
         }
     }
+}
+
+/// Does anything of it depend on where a viewer is?
+fn needs_places(distribution: &config::Distribution) -> bool {
+    let headers = distribution.behaviors.iter().flat_map(|behavior| {
+        let request = behavior.origin_request_policy.iter().flat_map(|policy| &policy.viewer_headers);
+        behavior.cache_policy.viewer_headers.iter().chain(request)
+    });
+    distribution.geo_restriction.is_some() || headers.into_iter().any(|header| header.is_of_place())
 }
 
 fn behaviors(distribution: &config::Distribution) -> Result<Behaviors<Arc<Behavior>>, BuildError> {

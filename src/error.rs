@@ -35,6 +35,12 @@ pub enum Refusal {
     /// Over 64 GB (behaviour §2.4).
     #[error("body too large")]
     BodyTooLarge,
+    /// The connection was opened for another name, and the certificate has not this one (behaviour §3.4).
+    #[error("the Host does not belong to the connection")]
+    Misdirected,
+    /// The distribution lets nobody in from this viewer's country (behaviour §12.1).
+    #[error("blocked in this country")]
+    CountryBlocked,
     /// Plain HTTP where the behaviour says `https-only` (behaviour §2.1).
     #[error("HTTPS is required")]
     HttpsRequired,
@@ -79,10 +85,12 @@ impl Refusal {
             Self::UnknownHost
             | Self::Disabled
             | Self::Loop
+            | Self::CountryBlocked
             | Self::HttpsRequired
             | Self::MethodNotAllowed
             | Self::UnexpectedBody
             | Self::NoObjectNamed => StatusCode::FORBIDDEN,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Origin(error) | Self::Remembered(error) => error.status(),
@@ -103,6 +111,8 @@ impl Refusal {
             Self::UnknownHost | Self::Disabled | Self::Loop | Self::HttpsRequired => {
                 DetailedResult::InvalidRequestBlocked
             }
+            Self::CountryBlocked => DetailedResult::ClientGeoBlocked,
+            Self::Misdirected => DetailedResult::InvalidRequestCertificate,
             Self::MethodNotAllowed => DetailedResult::InvalidRequestMethod,
             Self::PreconditionFailed | Self::RangeNotSatisfiable { .. } | Self::Remembered(_) => {
                 DetailedResult::Error
@@ -122,6 +132,8 @@ impl Refusal {
             Self::Loop => "The request came through too many distributions.",
             Self::LengthRequired => "The request must say how long its body is (Content-Length).",
             Self::BodyTooLarge => "The request's body is too large.",
+            Self::Misdirected => "This host name may not be asked for on this connection.",
+            Self::CountryBlocked => "This content is not available in your country.",
             Self::HttpsRequired => "This content is served over HTTPS only.",
             Self::MethodNotAllowed => "This method is not allowed for this content.",
             Self::UnexpectedBody => "This request may not have a body.",
@@ -147,7 +159,8 @@ impl Refusal {
     #[must_use]
     pub fn may_have_page(&self) -> bool {
         match self {
-            Self::NoObjectNamed
+            Self::CountryBlocked
+            | Self::NoObjectNamed
             | Self::PreconditionFailed
             | Self::RangeNotSatisfiable { .. }
             | Self::Origin(_)
@@ -160,6 +173,7 @@ impl Refusal {
             | Self::Loop
             | Self::LengthRequired
             | Self::BodyTooLarge
+            | Self::Misdirected
             | Self::HttpsRequired
             | Self::MethodNotAllowed
             | Self::UnexpectedBody => false,
@@ -217,9 +231,11 @@ mod tests {
             (Refusal::UrlTooLong, false),
             (Refusal::HeadersTooLarge, false),
             (Refusal::UnknownHost, false),
+            (Refusal::Misdirected, false),
             (Refusal::HttpsRequired, false),
             (Refusal::MethodNotAllowed, false),
             (Refusal::UnexpectedBody, false),
+            (Refusal::CountryBlocked, true),
             (Refusal::NoObjectNamed, true),
             (Refusal::RangeNotSatisfiable { length: 1 }, true),
             (Refusal::Origin(OriginError::ReadTimeout), true),
@@ -241,6 +257,8 @@ mod tests {
             (Refusal::Loop, 403, "InvalidRequestBlocked"),    // behaviour §1.5
             (Refusal::LengthRequired, 411, "InvalidRequest"), // RFC 9110 §15.5.12
             (Refusal::BodyTooLarge, 413, "InvalidRequest"),   // behaviour §2.4
+            (Refusal::Misdirected, 421, "InvalidRequestCertificate"), // behaviour §3.4
+            (Refusal::CountryBlocked, 403, "ClientGeoBlocked"), // behaviour §12.1
             (Refusal::HttpsRequired, 403, "InvalidRequestBlocked"), // behaviour §2.1
             (Refusal::MethodNotAllowed, 403, "InvalidRequestMethod"), // behaviour §2.2
             (Refusal::UnexpectedBody, 403, "InvalidRequest"), // behaviour §2.2

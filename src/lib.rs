@@ -11,6 +11,7 @@
 //! | [`cache`] | whole objects in memory, arriving ones in flight | policy's types |
 //! | [`encoder`] | gzip and Brotli, piece by piece | semantics |
 //! | [`origin`] | ask, sign, send, understand | semantics, config |
+//! | [`geo`] | addresses → places | semantics |
 //! | [`pipeline`] | the path of a request on one screen | all of the above |
 //! | [`edge`] | everything built, nothing listening | all of the above |
 //! | [`listen`] | sockets, TLS, workers, draining | edge, pipeline |
@@ -32,6 +33,7 @@ pub mod demo;
 pub mod edge;
 pub mod encoder;
 pub mod error;
+pub mod geo;
 pub mod listen;
 pub mod observe;
 pub mod origin;

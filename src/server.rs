@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::edge::{BuildError, Edge, NotInvalidated};
 use crate::listen::certs::{self, Certificates};
-use crate::listen::{self, Serving, tls};
+use crate::listen::{self, Handshakes, Serving};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::origin::credentials::CredentialSource;
@@ -65,8 +65,8 @@ pub async fn start(
     let edge = Edge::new(config, Arc::clone(&metrics), log, credentials)?;
     metrics.config_loaded(crate::clock::now().as_secs());
 
-    let tls = tls::server_config(Arc::clone(&certificates), config.tls.minimum_protocol_version);
-    let (serving, admin_listener) = bound.serve(&edge, tls, config.listen.grace)?;
+    let handshakes = Handshakes::new(&certificates, config);
+    let (serving, admin_listener) = bound.serve(&edge, &handshakes, config.listen.grace)?;
     let (stop_admin, admin_stopped) = watch::channel(false);
     let admin_task = tokio::spawn(admin::serve(
         tokio::net::TcpListener::from_std(admin_listener)?,

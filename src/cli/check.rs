@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{FAILED, Overriding, Source, print, source};
-use crate::config::{Finding, Place, Severity, Tls};
+use crate::config::{Config, Finding, Place, Severity, Tls};
+use crate::geo;
 use crate::listen::certs;
 
 #[derive(Debug, Args)]
@@ -24,8 +25,9 @@ impl Check {
         let (ok, findings) = match source::load(&self.source, &self.over) {
             Ok(loaded) => {
                 let certificates = certificates(&loaded.config.tls);
-                let ok = certificates.iter().all(|finding| finding.severity == Severity::Warning);
-                (ok, [loaded.warnings, certificates].concat())
+                let files = [certificates, places(&loaded.config)].concat();
+                let ok = files.iter().all(|finding| finding.severity == Severity::Warning);
+                (ok, [loaded.warnings, files].concat())
             }
             Err(findings) => (false, findings),
         };
@@ -63,4 +65,17 @@ fn certificates(tls: &Tls) -> Vec<Finding> {
         }
         Err(errors) => errors.iter().map(|error| finding(Severity::Error, error.to_string(), None)).collect(),
     }
+}
+
+/// So it reads the database of places.
+fn places(config: &Config) -> Vec<Finding> {
+    let opened = config.geo_database.as_deref().map(geo::Database::open);
+    let error = opened.and_then(Result::err).map(|error| Finding {
+        severity: Severity::Error,
+        place: Place { source: "geo.database".into(), line: None },
+        key: String::new(),
+        message: error.to_string(),
+        fix: None,
+    });
+    error.into_iter().collect()
 }

@@ -52,6 +52,9 @@ pub(super) struct Overriding {
     /// Form of the diagnostics: text or json
     #[arg(long, env = "EDGESEAL_LOG", value_name = "FORMAT")]
     log: Option<String>,
+    /// MaxMind database of countries or cities
+    #[arg(long, env = "EDGESEAL_GEO_DATABASE", value_name = "FILE")]
+    geo_database: Option<PathBuf>,
     #[command(flatten)]
     accepting: Accepting,
 }
@@ -87,6 +90,7 @@ pub(super) fn load(source: &Source, over: &Overriding) -> Result<Loaded, Vec<Fin
         tls_key: over.tls_key.clone(),
         memory: over.memory.clone(),
         log: over.log.clone(),
+        geo_database: over.geo_database.clone(),
     };
     if let Some(url) = &source.bucket {
         return config::from_bucket_url(url, over.region.as_deref(), &environment, &overrides);

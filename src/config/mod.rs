@@ -34,6 +34,8 @@ pub use selection::{Selection, ViewerHeader};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub identity: Identity,
+    /// A MaxMind database that tells where viewers are.
+    pub geo_database: Option<PathBuf>,
     pub listen: Listen,
     pub tls: Tls,
     pub cache: Cache,
@@ -144,6 +146,16 @@ pub struct Distribution {
     pub enabled: bool,
     /// The name that CloudFront gave it: answers beside the aliases (behaviour §1.2).
     pub domain_name: Option<Arc<str>>,
+    /// For handshakes that name one of the aliases. `None`: as [`Tls::minimum_protocol_version`] says.
+    pub minimum_protocol_version: Option<SecurityPolicy>,
+    pub geo_restriction: Option<GeoRestriction>,
+}
+
+/// Who is let in, by ISO 3166-1 alpha-2 codes (behaviour §12.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GeoRestriction {
+    Blacklist(Vec<[u8; 2]>),
+    Whitelist(Vec<[u8; 2]>),
 }
 
 /// What becomes of an error of one status.
@@ -443,6 +455,7 @@ pub struct Overrides {
     pub tls_key: Option<PathBuf>,
     pub memory: Option<String>,
     pub log: Option<String>,
+    pub geo_database: Option<PathBuf>,
 }
 
 /// A configuration that would start, and what is worth saying about it nevertheless.

@@ -5,15 +5,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{CachePolicy, Selection};
-
-/// A managed policy, as far as this edge can follow it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Managed {
-    Supported(Arc<CachePolicy>),
-    /// It keys on headers that this edge does not make yet. Carries its name.
-    NotYet(&'static str),
-}
+use super::{CachePolicy, Selection, ViewerHeader};
 
 /// CachingOptimized: what a behaviour uses that names no policy.
 #[must_use]
@@ -23,25 +15,21 @@ pub fn optimized() -> Arc<CachePolicy> {
 
 /// Finds a managed policy by its name, with or without the console's `Managed-`, or by its id.
 #[must_use]
-pub fn managed(name_or_id: &str) -> Option<Managed> {
+pub fn managed(name_or_id: &str) -> Option<Arc<CachePolicy>> {
     let name = name_or_id.strip_prefix("Managed-").unwrap_or(name_or_id);
     let row = TABLE.iter().find(|row| row.name == name || row.id.eq_ignore_ascii_case(name_or_id))?;
-    Some(match &row.contents {
-        Some(contents) => Managed::Supported(Arc::new(policy(row.name, contents))),
-        None => Managed::NotYet(row.name),
-    })
+    Some(Arc::new(policy(row.name, &row.contents)))
 }
 
-/// The names of the supported ones.
+/// Their names.
 pub fn names<'a>() -> impl Iterator<Item = &'a str> {
-    TABLE.iter().filter(|row| row.contents.is_some()).map(|row| row.name)
+    TABLE.iter().map(|row| row.name)
 }
 
 struct Row {
     name: &'static str,
     id: &'static str,
-    /// `None`: not supported yet.
-    contents: Option<Contents>,
+    contents: Contents,
 }
 
 #[derive(Clone, Copy)]
@@ -49,6 +37,7 @@ struct Contents {
     /// Minimum, default and maximum, seconds.
     ttls: [u64; 3],
     headers: &'static [&'static str],
+    viewer_headers: &'static [ViewerHeader],
     all_cookies: bool,
     query_strings: Query,
     gzip: bool,
@@ -65,6 +54,7 @@ enum Query {
 const PLAIN: Contents = Contents {
     ttls: [0, 0, 0],
     headers: &[],
+    viewer_headers: &[],
     all_cookies: false,
     query_strings: Query::None,
     gzip: false,
@@ -89,22 +79,31 @@ const MEDIA: Contents = Contents {
     ..PLAIN
 };
 
+const AMPLIFY: Contents = Contents {
+    ttls: [2, 2, 600],
+    headers: &["authorization", "host"],
+    viewer_headers: &[ViewerHeader::Country],
+    all_cookies: true,
+    query_strings: Query::All,
+    gzip: true,
+    brotli: true,
+};
+
 const TABLE: [Row; 7] = [
-    row("CachingOptimized", "658327ea-f89d-4fab-a63d-7e88639e58f6", Some(OPTIMIZED)),
-    row("CachingOptimizedForUncompressedObjects", "b2884449-e4de-46a7-ac36-70bc7f1ddd6d", Some(UNCOMPRESSED)),
-    row("CachingDisabled", "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", Some(PLAIN)),
-    row("UseOriginCacheControlHeaders", "83da9c7e-98b4-4e11-a168-04f0df8e2c65", Some(BY_ORIGIN)),
+    row("CachingOptimized", "658327ea-f89d-4fab-a63d-7e88639e58f6", OPTIMIZED),
+    row("CachingOptimizedForUncompressedObjects", "b2884449-e4de-46a7-ac36-70bc7f1ddd6d", UNCOMPRESSED),
+    row("CachingDisabled", "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", PLAIN),
+    row("UseOriginCacheControlHeaders", "83da9c7e-98b4-4e11-a168-04f0df8e2c65", BY_ORIGIN),
     row(
         "UseOriginCacheControlHeaders-QueryStrings",
         "4cc15a8a-d715-48a4-82b8-cc0b614638fe",
-        Some(Contents { query_strings: Query::All, ..BY_ORIGIN }),
+        Contents { query_strings: Query::All, ..BY_ORIGIN },
     ),
-    row("Elemental-MediaPackage", "08627262-05a9-4f76-9ded-b50ca2e3a84f", Some(MEDIA)),
-    // It keys on the viewer's country, which takes a database.
-    row("Amplify", "2e54312d-136d-493c-8eb9-b001f22f67d2", None),
+    row("Elemental-MediaPackage", "08627262-05a9-4f76-9ded-b50ca2e3a84f", MEDIA),
+    row("Amplify", "2e54312d-136d-493c-8eb9-b001f22f67d2", AMPLIFY),
 ];
 
-const fn row(name: &'static str, id: &'static str, contents: Option<Contents>) -> Row {
+const fn row(name: &'static str, id: &'static str, contents: Contents) -> Row {
     Row { name, id, contents }
 }
 
@@ -116,6 +115,7 @@ fn policy(name: &str, contents: &Contents) -> CachePolicy {
         default_ttl: default,
         max_ttl: max,
         headers: contents.headers.iter().copied().map(HeaderName::from_static).collect(),
+        viewer_headers: contents.viewer_headers.to_vec(),
         cookies: if contents.all_cookies { Selection::All } else { Selection::None },
         query_strings: match contents.query_strings {
             Query::None => Selection::None,
@@ -143,14 +143,12 @@ mod tests {
             ("CachingDisabled", Some((0, 0, 0))),
             ("83da9c7e-98b4-4e11-a168-04f0df8e2c65", Some((0, 0, 31_536_000))),
             ("Elemental-MediaPackage", Some((0, 86_400, 31_536_000))),
+            ("Amplify", Some((2, 2, 600))),
             ("cachingdisabled", None),
             ("mine", None),
         ] {
-            let found = managed(asked).map(|found| match found {
-                Managed::Supported(policy) => {
-                    (policy.min_ttl.as_secs(), policy.default_ttl.as_secs(), policy.max_ttl.as_secs())
-                }
-                Managed::NotYet(name) => panic!("{name}"),
+            let found = managed(asked).map(|policy| {
+                (policy.min_ttl.as_secs(), policy.default_ttl.as_secs(), policy.max_ttl.as_secs())
             });
             assert_eq!(found, expected, "{asked}");
         }
@@ -160,7 +158,7 @@ mod tests {
     fn what_they_key_on() {
         let five = ["host", "origin", "x-http-method", "x-http-method-override", "x-method-override"];
         let media = ["aws.manifestfilter", "start", "end", "m"].map(Arc::from);
-        let table: [(_, &[&str], _, _, _); 6] = [
+        let table: [(_, &[&str], _, _, _); 7] = [
             ("CachingOptimized", &[], Selection::None, Selection::None, (true, true)),
             ("CachingOptimizedForUncompressedObjects", &[], Selection::None, Selection::None, (false, false)),
             ("CachingDisabled", &[], Selection::None, Selection::None, (false, false)),
@@ -179,9 +177,10 @@ mod tests {
                 Selection::Whitelist(media.to_vec()),
                 (true, false),
             ),
+            ("Amplify", &["authorization", "host"], Selection::All, Selection::All, (true, true)),
         ];
         for (name, headers, cookies, query_strings, encodings) in table {
-            let Some(Managed::Supported(policy)) = managed(name) else { panic!("{name}") };
+            let Some(policy) = managed(name) else { panic!("{name}") };
             assert_eq!(policy.headers, headers, "{name}");
             assert_eq!((&policy.cookies, &policy.query_strings), (&cookies, &query_strings), "{name}");
             let enabled = (policy.enable_accept_encoding_gzip, policy.enable_accept_encoding_brotli);
@@ -190,8 +189,9 @@ mod tests {
     }
 
     #[test]
-    fn one_that_keys_on_the_country_is_named_but_not_supported() {
-        assert_eq!(managed("2e54312d-136d-493c-8eb9-b001f22f67d2"), Some(Managed::NotYet("Amplify")));
-        assert_eq!(names().count(), 6);
+    fn one_keys_on_the_country() {
+        let amplify = managed("2e54312d-136d-493c-8eb9-b001f22f67d2").unwrap();
+        assert_eq!(amplify.viewer_headers, [ViewerHeader::Country]);
+        assert_eq!(names().count(), 7);
     }
 }

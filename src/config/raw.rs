@@ -416,6 +416,8 @@ impl Raw {
         set(&mut self.listen.https, over.https.as_ref(), "--https", "listen.https");
         set(&mut self.listen.admin, over.admin.as_ref(), "--admin", "listen.admin");
         set(&mut self.log.format, over.log.as_ref(), "--log", "log.format");
+        let geo = over.geo_database.as_ref();
+        set(&mut self.geo.database, geo, "--geo-database", "geo.database");
         let memory = over.memory.clone().map(Amount::Text);
         set(&mut self.cache.memory, memory.as_ref(), "--memory", "cache.memory");
         self.apply_certificate(over);

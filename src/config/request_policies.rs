@@ -4,23 +4,12 @@ use std::sync::Arc;
 
 use super::{OriginRequestPolicy, Selection, ViewerHeader};
 
-/// A managed policy, as far as this edge can follow it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Managed {
-    Supported(Arc<OriginRequestPolicy>),
-    /// Without these headers, which take a database or what the connection does not tell yet.
-    Partly(Arc<OriginRequestPolicy>, &'static [&'static str]),
-}
-
 /// Finds a managed policy by its name, with or without the console's `Managed-`, or by its id.
 #[must_use]
-pub fn managed(name_or_id: &str) -> Option<Managed> {
+pub fn managed(name_or_id: &str) -> Option<Arc<OriginRequestPolicy>> {
     let name = name_or_id.strip_prefix("Managed-").unwrap_or(name_or_id);
     let row = TABLE.iter().find(|row| row.name == name || row.id.eq_ignore_ascii_case(name_or_id))?;
-    Some(match row.headers {
-        Headers::AllAndMade => Managed::Partly(Arc::new(policy(row)), &NOT_MADE),
-        _ => Managed::Supported(Arc::new(policy(row))),
-    })
+    Some(Arc::new(policy(row)))
 }
 
 /// Their names.
@@ -40,12 +29,12 @@ enum Headers {
     All,
     AllExcept(&'static [&'static str]),
     These(&'static [&'static str]),
-    /// All, and what the edge makes of behaviour §4.9's list.
+    /// All of the viewer's, and [`OF_2022_06`].
     AllAndMade,
 }
 
-/// Of the list of 2022-06.
-const MADE: [ViewerHeader; 9] = [
+/// behaviour §4.9
+const OF_2022_06: [ViewerHeader; 21] = [
     ViewerHeader::ForwardedProto,
     ViewerHeader::IsAndroid,
     ViewerHeader::IsDesktop,
@@ -54,22 +43,19 @@ const MADE: [ViewerHeader; 9] = [
     ViewerHeader::IsSmartTv,
     ViewerHeader::IsTablet,
     ViewerHeader::Address,
+    ViewerHeader::Asn,
+    ViewerHeader::City,
+    ViewerHeader::Country,
+    ViewerHeader::CountryName,
+    ViewerHeader::CountryRegion,
+    ViewerHeader::CountryRegionName,
     ViewerHeader::HttpVersion,
-];
-/// The rest of it.
-const NOT_MADE: [&str; 12] = [
-    "CloudFront-Viewer-ASN",
-    "CloudFront-Viewer-City",
-    "CloudFront-Viewer-Country",
-    "CloudFront-Viewer-Country-Name",
-    "CloudFront-Viewer-Country-Region",
-    "CloudFront-Viewer-Country-Region-Name",
-    "CloudFront-Viewer-Latitude",
-    "CloudFront-Viewer-Longitude",
-    "CloudFront-Viewer-Metro-Code",
-    "CloudFront-Viewer-Postal-Code",
-    "CloudFront-Viewer-Time-Zone",
-    "CloudFront-Viewer-TLS",
+    ViewerHeader::Latitude,
+    ViewerHeader::Longitude,
+    ViewerHeader::MetroCode,
+    ViewerHeader::PostalCode,
+    ViewerHeader::TimeZone,
+    ViewerHeader::Tls,
 ];
 
 const TABLE: [Row; 8] = [
@@ -146,7 +132,7 @@ fn policy(row: &Row) -> OriginRequestPolicy {
             Headers::These(names) => Selection::Whitelist(list(names)),
         },
         viewer_headers: match row.headers {
-            Headers::AllAndMade => MADE.to_vec(),
+            Headers::AllAndMade => OF_2022_06.to_vec(),
             _ => Vec::new(),
         },
         cookies: all_or_none(row.all_cookies),
@@ -183,14 +169,12 @@ mod tests {
                 Selection::None,
             ),
         ] {
-            let Some(Managed::Supported(policy)) = managed(asked) else { panic!("{asked}") };
+            let Some(policy) = managed(asked) else { panic!("{asked}") };
             let found = (&policy.headers, &policy.cookies, &policy.query_strings);
             assert_eq!(found, (&headers, &cookies, &query_strings), "{asked}");
         }
-        let Some(Managed::Partly(policy, lacking)) = managed("33f36d7e-f396-46d9-90e0-52428a34d9dc") else {
-            panic!("it is known")
-        };
-        assert_eq!((&policy.headers, policy.viewer_headers.len(), lacking.len()), (&Selection::All, 9, 12));
+        let geo = managed("AllViewerAndCloudFrontHeaders-2022-06");
+        assert_eq!(geo.map(|policy| policy.viewer_headers.len()), Some(21));
         assert_eq!(managed("allviewer"), None);
         assert_eq!(names().count(), 8);
     }

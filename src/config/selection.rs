@@ -67,12 +67,29 @@ pub enum ViewerHeader {
     IsMobile,
     IsSmartTv,
     IsTablet,
-    /// Never part of a key.
     Address,
+    Tls,
+    HeaderCount,
+    HeaderOrder,
+    /// Of the request that failed, when an error page is fetched.
+    ErrorUri,
+    ErrorArgs,
+    /// This and the rest: where the viewer is, which takes a database.
+    Country,
+    CountryName,
+    CountryRegion,
+    CountryRegionName,
+    City,
+    PostalCode,
+    MetroCode,
+    Latitude,
+    Longitude,
+    TimeZone,
+    Asn,
 }
 
 impl ViewerHeader {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 25] = [
         Self::ForwardedProto,
         Self::HttpVersion,
         Self::IsAndroid,
@@ -82,6 +99,22 @@ impl ViewerHeader {
         Self::IsSmartTv,
         Self::IsTablet,
         Self::Address,
+        Self::Tls,
+        Self::HeaderCount,
+        Self::HeaderOrder,
+        Self::ErrorUri,
+        Self::ErrorArgs,
+        Self::Country,
+        Self::CountryName,
+        Self::CountryRegion,
+        Self::CountryRegionName,
+        Self::City,
+        Self::PostalCode,
+        Self::MetroCode,
+        Self::Latitude,
+        Self::Longitude,
+        Self::TimeZone,
+        Self::Asn,
     ];
 
     /// In lower case.
@@ -97,7 +130,48 @@ impl ViewerHeader {
             Self::IsSmartTv => "cloudfront-is-smarttv-viewer",
             Self::IsTablet => "cloudfront-is-tablet-viewer",
             Self::Address => "cloudfront-viewer-address",
+            Self::Tls => "cloudfront-viewer-tls",
+            Self::HeaderCount => "cloudfront-viewer-header-count",
+            Self::HeaderOrder => "cloudfront-viewer-header-order",
+            Self::ErrorUri => "cloudfront-error-uri",
+            Self::ErrorArgs => "cloudfront-error-args",
+            Self::Country => "cloudfront-viewer-country",
+            Self::CountryName => "cloudfront-viewer-country-name",
+            Self::CountryRegion => "cloudfront-viewer-country-region",
+            Self::CountryRegionName => "cloudfront-viewer-country-region-name",
+            Self::City => "cloudfront-viewer-city",
+            Self::PostalCode => "cloudfront-viewer-postal-code",
+            Self::MetroCode => "cloudfront-viewer-metro-code",
+            Self::Latitude => "cloudfront-viewer-latitude",
+            Self::Longitude => "cloudfront-viewer-longitude",
+            Self::TimeZone => "cloudfront-viewer-time-zone",
+            Self::Asn => "cloudfront-viewer-asn",
         }
+    }
+
+    /// Others are forwarded only (behaviour §4.2, §4.7): they tell more of one connection or request than of an object.
+    #[must_use]
+    pub fn may_be_keyed(self) -> bool {
+        !matches!(self, Self::Address | Self::Tls | Self::ErrorUri | Self::ErrorArgs | Self::Asn)
+    }
+
+    /// It says where the viewer is.
+    #[must_use]
+    pub fn is_of_place(self) -> bool {
+        matches!(
+            self,
+            Self::Country
+                | Self::CountryName
+                | Self::CountryRegion
+                | Self::CountryRegionName
+                | Self::City
+                | Self::PostalCode
+                | Self::MetroCode
+                | Self::Latitude
+                | Self::Longitude
+                | Self::TimeZone
+                | Self::Asn
+        )
     }
 
     /// `name` in lower case. `None`: this edge does not make it.

@@ -64,7 +64,11 @@ pub async fn secure(
     exchange(connector.connect(name, stream).await?, request).await
 }
 
-async fn exchange(
+/// Asks over a connection that is there.
+///
+/// # Errors
+/// Protocol, or a body cut short.
+pub async fn exchange(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Empty<Bytes>>,
 ) -> Result<Seen, Failure> {

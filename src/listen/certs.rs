@@ -49,7 +49,7 @@ struct Certificate {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Facts {
     /// dNSNames of the subjectAltName, lower-case, sorted. The common name does not count (behaviour §3.2).
-    names: Vec<String>,
+    names: Arc<[String]>,
     /// Seconds since the Unix epoch.
     not_before: i64,
     not_after: i64,
@@ -90,7 +90,7 @@ impl Certificates {
         let mut order: Vec<usize> = (0..all.len()).collect();
         order.sort_by_key(|index| Reverse(all[*index].is_ecdsa()));
         for &index in &order {
-            for name in &all[index].facts.names {
+            for name in all[index].facts.names.iter() {
                 match name.strip_prefix('*') {
                     Some(suffix) => wildcard.entry(suffix.to_owned()).or_default().push(index),
                     None => exact.entry(name.clone()).or_default().push(index),
@@ -139,21 +139,42 @@ impl Certificates {
         warnings
     }
 
+    /// The names of the certificates that are shown to who asks for `name`, apart from those that are shown only because
+    /// the viewer's signature schemes leave no other. `None`: it is one that was made here.
+    #[must_use]
+    pub fn shown_for(&self, name: &str) -> Option<Vec<Arc<[String]>>> {
+        let (exact, wildcard) = self.candidates(&name.to_ascii_lowercase());
+        let mut shown: Vec<_> = exact.iter().chain(wildcard).collect();
+        if shown.is_empty() {
+            shown.extend(&self.fallback);
+        }
+        let shown = shown.into_iter().map(|index| &self.all[*index]);
+        shown
+            .map(|certificate| certificate.file.as_ref().map(|_| Arc::clone(&certificate.facts.names)))
+            .collect()
+    }
+
     /// The certificate with `name` itself, then one with a wildcard for its first label, then the first of all
     /// (behaviour §3.3). Of several, the first whose key can sign in a way that the viewer understands; ECDSA
     /// keys are asked first.
     fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
         let name = name.map(str::to_ascii_lowercase).unwrap_or_default();
-        // A star stands for one whole label.
-        let suffix = name.find('.').filter(|dot| *dot > 0).map_or("", |dot| &name[dot..]);
-        let exact = self.exact.get(&name).into_iter().flatten();
-        let wildcard = self.wildcard.get(suffix).into_iter().flatten();
+        let (exact, wildcard) = self.candidates(&name);
         let chosen = exact
+            .iter()
             .chain(wildcard)
             .chain(&self.fallback)
             .find(|index| self.all[**index].key.key.choose_scheme(schemes).is_some());
         // None fits: rustls says so to the viewer.
         Arc::clone(&self.all[chosen.copied().unwrap_or(0)].key)
+    }
+
+    /// Those with `name` itself, and those with a star for its first label. `name` in lower case.
+    fn candidates(&self, name: &str) -> (&[usize], &[usize]) {
+        // A star stands for one whole label.
+        let suffix = name.find('.').filter(|dot| *dot > 0).map_or("", |dot| &name[dot..]);
+        let (exact, wildcard) = (self.exact.get(name), self.wildcard.get(suffix));
+        (exact.map_or(&[], Vec::as_slice), wildcard.map_or(&[], Vec::as_slice))
     }
 }
 

@@ -14,10 +14,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
+use super::Handshakes;
 use super::patience::Patient;
-use super::tls;
 use crate::edge::Edge;
 use crate::observe::metrics::Metrics;
 use crate::pipeline::tx::Connection;
@@ -49,7 +48,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) enum Door {
     Plain,
-    Tls(TlsAcceptor),
+    Tls(Handshakes),
 }
 
 impl Door {
@@ -66,15 +65,15 @@ impl Door {
         let stream = Patient::new(stream, SEND);
         match self {
             Self::Plain => http1(stream, edge, Connection::new(viewer, None), stop).await,
-            Self::Tls(acceptor) => {
+            Self::Tls(handshakes) => {
                 let shaken = tokio::select! {
-                    shaken = handshake(&acceptor, stream, &edge.metrics) => shaken,
+                    shaken = handshake(&handshakes, stream, &edge.metrics) => shaken,
                     _ = stop.wait_for(|&stop| stop) => None,
                 };
                 let Some(mut stream) = shaken else { return };
                 let (_, session) = stream.get_mut();
                 session.set_buffer_limit(Some(TLS_BUFFER));
-                let connection = Connection::new(viewer, Some(tls::facts(session)));
+                let connection = Connection::new(viewer, Some(handshakes.settled(session)));
                 if session.alpn_protocol() == Some(b"h2") {
                     http2(stream, edge, connection, stop).await;
                 } else {
@@ -86,11 +85,11 @@ impl Door {
 }
 
 async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
-    acceptor: &TlsAcceptor,
+    handshakes: &Handshakes,
     stream: S,
     metrics: &Metrics,
 ) -> Option<tokio_rustls::server::TlsStream<S>> {
-    let reason = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+    let reason = match tokio::time::timeout(HANDSHAKE, handshakes.accept(stream)).await {
         Ok(Ok(stream)) => return Some(stream),
         Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => "closed",
         Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => "protocol",

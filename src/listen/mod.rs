@@ -6,6 +6,7 @@
 
 pub mod certs;
 mod connection;
+mod handshakes;
 mod patience;
 pub mod tls;
 
@@ -16,14 +17,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, watch};
-use tokio_rustls::TlsAcceptor;
 
 use crate::config::Listen;
 use crate::edge::Edge;
 use connection::Door;
+pub use handshakes::Handshakes;
 
 /// Pending connections that the kernel keeps for a listener.
 const BACKLOG: u32 = 4096;
@@ -106,7 +106,7 @@ impl Bound {
     pub fn serve(
         self,
         edge: &Arc<Edge>,
-        tls: Arc<ServerConfig>,
+        handshakes: &Handshakes,
         grace: Duration,
     ) -> io::Result<(Serving, std::net::TcpListener)> {
         edge.set_https_port(self.https.port());
@@ -116,7 +116,7 @@ impl Bound {
         for (index, pair) in self.workers.into_iter().enumerate() {
             let worker = Worker {
                 edge: Arc::clone(edge),
-                acceptor: TlsAcceptor::from(Arc::clone(&tls)),
+                handshakes: handshakes.clone(),
                 stop: stop.subscribe(),
                 live: Arc::clone(&live),
                 grace,
@@ -152,7 +152,7 @@ impl Serving {
 
 struct Worker {
     edge: Arc<Edge>,
-    acceptor: TlsAcceptor,
+    handshakes: Handshakes,
     stop: watch::Receiver<bool>,
     live: Arc<Live>,
     grace: Duration,
@@ -163,7 +163,7 @@ impl Worker {
         let accepting = async {
             tokio::join!(
                 self.accept(pair.http, Door::Plain),
-                self.accept(pair.https, Door::Tls(self.acceptor.clone())),
+                self.accept(pair.https, Door::Tls(self.handshakes.clone())),
             )
         };
         accepting.await;

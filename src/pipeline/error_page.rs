@@ -17,7 +17,7 @@ use crate::edge::{Edge, Site};
 use crate::error::Refusal;
 use crate::observe::record::ResultType;
 use crate::semantics::path;
-use crate::semantics::view::{self, View};
+use crate::semantics::view::{self, View, Viewer};
 
 /// The answer to a refusal: the page that is configured for its status, else a small one of the edge's own. A page that
 /// cannot be had fails with its own failure's status.
@@ -57,7 +57,12 @@ async fn fetch(
     let headers = about_the_viewer(&parts.headers);
     let method = if parts.method == Method::HEAD { Method::HEAD } else { Method::GET };
     let view = view::parse(parts, tx.is_secure())?;
-    let view = View { method: &method, raw_path: &raw_path, query: None, headers: &headers, ..view };
+    let viewer = Viewer {
+        session: tx.session(),
+        failed: Some((view.raw_path, view.query)),
+        place: site.place(tx.hop().viewer.ip()),
+    };
+    let view = View { method: &method, raw_path: &raw_path, query: None, headers: &headers, viewer, ..view };
     obtain(edge, site, behavior, &view, tx.hop(), (&raw_path, &path)).await
 }
 

@@ -44,7 +44,7 @@ use crate::policy::encoding::{self, Normalized};
 use crate::policy::forward::{self, Unforwardable};
 use crate::policy::lookup::{self, Lookup};
 use crate::policy::told::{self, Hop};
-use crate::policy::{admission, key, query, vary};
+use crate::policy::{admission, geo, key, query, vary};
 use crate::semantics::path;
 use crate::semantics::view::{self, MAX_URL, View};
 use dress::Dress;
@@ -89,17 +89,21 @@ async fn respond(
     parts: &Parts,
     body: &mut Option<Incoming>,
 ) -> Result<Answer, Refusal> {
-    let view = view::parse(parts, connection.tls.is_some())?;
+    let mut view = view::parse(parts, connection.tls.is_some())?;
     let site = edge.sites.find(&view.host.name).ok_or(Refusal::UnknownHost)?;
     tx.found(site);
     if !site.enabled {
         return Err(Refusal::Disabled);
     }
+    authority(connection, &view)?;
+    view.viewer.session = tx.session();
+    view.viewer.place = site.place(connection.viewer.ip());
     let raw_path = site.substitute_root(view.raw_path);
     let path = path::decode(&raw_path).map_err(|_| Refusal::Malformed("invalid escape in the path"))?;
     let behavior = site.behaviors.find(&path::normalize(&path));
     policy.clone_from(&behavior.response_headers_policy);
 
+    country(site, &view)?;
     if let Some(answer) = protocol(edge, behavior, &view)? {
         return Ok(answer);
     }
@@ -234,6 +238,24 @@ fn route(
     let accepted = encoding::normalized(behavior.encoding, view.version, view.headers);
     let ask = ask(behavior, hop, view, (raw_path, path), accepted)?;
     Ok(Route { site: Arc::clone(site), behavior: Arc::clone(behavior), origin, ask, accepted })
+}
+
+/// May this host be asked for on this connection (behaviour §3.4)?
+fn authority(connection: &Connection, view: &View<'_>) -> Result<(), Refusal> {
+    let authority = connection.tls.as_ref().and_then(|tls| tls.authority.as_ref());
+    match authority {
+        Some(authority) if !authority.covers(&view.host.name) => Err(Refusal::Misdirected),
+        _ => Ok(()),
+    }
+}
+
+/// May a viewer from there have anything of this distribution (behaviour §12.1)?
+fn country(site: &Site, view: &View<'_>) -> Result<(), Refusal> {
+    let country = view.viewer.place.as_ref().and_then(|place| place.country);
+    match &site.geo_restriction {
+        Some(restriction) if geo::blocks(restriction, country) => Err(Refusal::CountryBlocked),
+        _ => Ok(()),
+    }
 }
 
 /// May this behaviour be asked over this scheme (behaviour §2.1)?

@@ -44,8 +44,14 @@ pub(super) async fn send(
 fn forget(edge: &Edge, route: &Route, view: &View<'_>, raw_path: &str, answer: &HeaderMap) {
     let invalidations = edge.store.memory.invalidations();
     let key = |path: &str, query: Option<&str>| {
-        let read =
-            View { method: &Method::GET, headers: view.headers, host: view.host.clone(), query, ..*view };
+        let read = View {
+            method: &Method::GET,
+            headers: view.headers,
+            host: view.host.clone(),
+            viewer: view.viewer.clone(),
+            query,
+            ..*view
+        };
         key::key(&route.site.id, &read, path, &route.behavior.cache_policy, route.accepted)
     };
     invalidations.add_key(&key(raw_path, view.query), clock::now());

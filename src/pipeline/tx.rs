@@ -18,7 +18,9 @@ use crate::edge::{Edge, Site};
 use crate::error::Refusal;
 use crate::observe::record::{DetailedResult, Record, ResultType, TlsFacts};
 use crate::origin::error::OriginError;
+use crate::policy::authority::Authority;
 use crate::policy::told::Hop;
+use crate::semantics::view::{Begun, Session};
 use crate::semantics::{range, view};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -28,13 +30,23 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub struct Connection {
     pub viewer: SocketAddr,
     /// `None`: plain HTTP.
-    pub tls: Option<TlsFacts>,
+    pub tls: Option<Secured>,
     requests: AtomicU64,
+}
+
+/// What the handshake of a connection has settled.
+#[derive(Debug)]
+pub struct Secured {
+    pub facts: TlsFacts,
+    /// It took up an earlier session.
+    pub resumed: bool,
+    /// `None`: any Host may be asked for.
+    pub authority: Option<Authority>,
 }
 
 impl Connection {
     #[must_use]
-    pub fn new(viewer: SocketAddr, tls: Option<TlsFacts>) -> Arc<Self> {
+    pub fn new(viewer: SocketAddr, tls: Option<Secured>) -> Arc<Self> {
         Arc::new(Self { viewer, tls, requests: AtomicU64::new(0) })
     }
 
@@ -57,14 +69,16 @@ pub struct Transaction {
     edge: Arc<Edge>,
     site: Option<Arc<Site>>,
     /// Held for as long as the request is in flight.
-    _connection: Arc<Connection>,
+    connection: Arc<Connection>,
+    /// Not the first on its connection.
+    is_later: bool,
     started: Instant,
     record: Record,
 }
 
 impl Transaction {
     pub(super) fn begin(edge: &Arc<Edge>, connection: &Arc<Connection>, parts: &Parts) -> Self {
-        connection.requests.fetch_add(1, Ordering::Relaxed);
+        let is_later = connection.requests.fetch_add(1, Ordering::Relaxed) > 0;
         let field = |name: &HeaderName| parts.headers.get(name).cloned();
         let host = parts.headers.get(HOST).map_or_else(
             || parts.uri.authority().map_or("", |authority| authority.as_str()).to_owned(),
@@ -85,7 +99,7 @@ impl Transaction {
             referer: field(&REFERER),
             user_agent: field(&USER_AGENT),
             x_forwarded_for: field(&X_FORWARDED_FOR),
-            tls: connection.tls,
+            tls: connection.tls.as_ref().map(|tls| tls.facts),
             status: 0,
             result: ResultType::Error,
             response_result: ResultType::Error,
@@ -100,7 +114,8 @@ impl Transaction {
         Self {
             edge: Arc::clone(edge),
             site: None,
-            _connection: Arc::clone(connection),
+            connection: Arc::clone(connection),
+            is_later,
             started: Instant::now(),
             record,
         }
@@ -128,6 +143,18 @@ impl Transaction {
 
     pub(super) fn is_secure(&self) -> bool {
         self.record.tls.is_some()
+    }
+
+    /// For `CloudFront-Viewer-TLS`.
+    pub(super) fn session(&self) -> Option<Session> {
+        let tls = self.connection.tls.as_ref()?;
+        let TlsFacts { protocol, cipher } = tls.facts;
+        let begun = match (self.is_later, tls.resumed) {
+            (true, _) => Begun::ConnectionReused,
+            (false, true) => Begun::SessionResumed,
+            (false, false) => Begun::FullHandshake,
+        };
+        Some(Session { protocol, cipher, begun })
     }
 
     pub(super) fn is_head(&self) -> bool {

@@ -60,7 +60,8 @@ pub fn headers(behavior: &Behavior, view: &View<'_>, viewer: SocketAddr) -> Resu
     }
     add_requested(&mut told, behavior, view);
     for &header in made(behavior) {
-        if let Ok(value) = HeaderValue::try_from(&*viewer_header::value(header, view, viewer)) {
+        let value = viewer_header::value(header, view, viewer);
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(&*value).ok()) {
             told.insert(HeaderName::from_static(header.name()), value);
         }
     }

@@ -57,8 +57,9 @@ pub fn key(
         push_value(&mut key, ACCEPT_ENCODING.as_str(), codings.as_bytes());
     }
     for &header in &policy.viewer_headers {
-        let value = viewer_header::of_request(header, view).unwrap_or_default();
-        push_value(&mut key, header.name(), value.as_bytes());
+        if let Some(value) = viewer_header::of_request(header, view) {
+            push_value(&mut key, header.name(), value.as_bytes());
+        }
     }
     push_query(&mut key, view.query, policy);
     push_cookies(&mut key, headers, policy);

@@ -1,6 +1,7 @@
 //! One question a file, each answered by a pure function: no clock, no socket, no runtime.
 
 pub mod admission;
+pub mod authority;
 pub mod cache_status;
 pub mod collapse;
 pub mod compression;
@@ -10,6 +11,7 @@ pub mod errors;
 pub mod failover;
 pub mod forward;
 pub mod freshness;
+pub mod geo;
 pub mod invalidation;
 pub mod key;
 pub mod lookup;

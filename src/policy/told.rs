@@ -51,7 +51,8 @@ pub fn told(behavior: &Behavior, view: &View<'_>, raw_path: &str, hop: Hop<'_>) 
         headers.insert(COOKIE, cookie);
     }
     for &header in forward::made(behavior) {
-        if let Ok(value) = HeaderValue::try_from(&*viewer_header::value(header, view, hop.viewer)) {
+        let value = viewer_header::value(header, view, hop.viewer);
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(&*value).ok()) {
             headers.insert(HeaderName::from_static(header.name()), value);
         }
     }

@@ -11,7 +11,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{key, viewer_header};
-use crate::config::{Behavior, Selection, ViewerHeader};
+use crate::config::{Behavior, Selection};
 use crate::semantics::view::View;
 
 /// An answer that varies by more fields than this is nobody else's, and not kept.
@@ -63,8 +63,12 @@ pub fn selecting(behavior: &Behavior, view: &View<'_>) -> HeaderMap {
     let request = behavior.origin_request_policy.iter().flat_map(|policy| &policy.viewer_headers);
     for &header in request {
         // Of what is not made of the request alone no variants are kept: see `is_of_connection`.
-        let value = viewer_header::of_request(header, view).unwrap_or_default();
-        fields.insert(HeaderName::from_static(header.name()), HeaderValue::from_static(value));
+        let name = HeaderName::from_static(header.name());
+        let value = viewer_header::of_request(header, view);
+        match value.and_then(|value| HeaderValue::try_from(&*value).ok()) {
+            Some(value) => fields.insert(name, value),
+            None => fields.remove(name), // a viewer's own
+        };
     }
     fields
 }
@@ -154,15 +158,8 @@ fn is_told(name: &HeaderName, behavior: &Behavior) -> bool {
 
 /// The edge makes it, and not of the request alone: what it will be for another viewer cannot be told from theirs.
 fn is_of_connection(name: &HeaderName, behavior: &Behavior) -> bool {
-    use ViewerHeader::*;
     let mut made = behavior.origin_request_policy.iter().flat_map(|policy| &policy.viewer_headers);
-    made.any(|made| {
-        let of_request = matches!(
-            made,
-            ForwardedProto | HttpVersion | IsAndroid | IsDesktop | IsIos | IsMobile | IsSmartTv | IsTablet
-        );
-        made.name() == name.as_str() && !of_request
-    })
+    made.any(|made| made.name() == name.as_str() && !made.may_be_keyed())
 }
 
 fn makes_device(behavior: &Behavior) -> bool {

@@ -3,17 +3,23 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use http::Version;
 use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderName, Version};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::config::ViewerHeader;
-use crate::semantics::view::View;
+use crate::semantics::place::Place;
+use crate::semantics::view::{Begun, Session, View};
 
-/// A header's value, `None` for what the request alone does not tell: the address.
+/// Longest `CloudFront-Viewer-Header-Order`.
+const MAX_ORDER: usize = 7_680;
+
+/// A header's value. `None`: the address, which is not the request's, or what is not known and so is not sent.
 #[must_use]
-pub fn of_request(header: ViewerHeader, view: &View<'_>) -> Option<&'static str> {
+pub fn of_request<'v>(header: ViewerHeader, view: &'v View<'_>) -> Option<Cow<'v, str>> {
     let agent = || Device::of(view.headers.get(USER_AGENT).map_or(&[], |agent| agent.as_bytes()));
-    Some(match header {
+    let failed = view.viewer.failed;
+    Some(Cow::Borrowed(match header {
         ViewerHeader::ForwardedProto if view.secure => "https",
         ViewerHeader::ForwardedProto => "http",
         ViewerHeader::HttpVersion => match view.version {
@@ -29,16 +35,61 @@ pub fn of_request(header: ViewerHeader, view: &View<'_>) -> Option<&'static str>
         ViewerHeader::IsSmartTv => said(agent().smart_tv),
         ViewerHeader::IsTablet => said(agent().tablet),
         ViewerHeader::Address => return None,
-    })
+        ViewerHeader::Tls => return view.viewer.session.map(|session| Cow::Owned(tls(session))),
+        ViewerHeader::HeaderCount => return Some(Cow::Owned(view.headers.len().to_string())),
+        ViewerHeader::HeaderOrder => return Some(Cow::Owned(order(view.headers))),
+        ViewerHeader::ErrorUri => failed?.0,
+        ViewerHeader::ErrorArgs => failed?.1?,
+        _ => return of_place(header, view.viewer.place.as_deref()?),
+    }))
+}
+
+fn of_place<'v>(header: ViewerHeader, place: &Place<'v>) -> Option<Cow<'v, str>> {
+    let number = |number: Option<u32>| number.map(|number| Cow::Owned(number.to_string()));
+    let degrees = |degrees: Option<f64>| degrees.map(|degrees| Cow::Owned(degrees.to_string()));
+    let text = match header {
+        ViewerHeader::Country => place.country,
+        ViewerHeader::CountryName => place.country_name,
+        ViewerHeader::CountryRegion => place.region,
+        ViewerHeader::CountryRegionName => place.region_name,
+        ViewerHeader::City => place.city,
+        ViewerHeader::PostalCode => place.postal_code,
+        ViewerHeader::TimeZone => place.time_zone,
+        ViewerHeader::MetroCode => return number(place.metro_code),
+        ViewerHeader::Asn => return number(place.asn),
+        ViewerHeader::Latitude => return degrees(place.latitude),
+        ViewerHeader::Longitude => return degrees(place.longitude),
+        _ => None,
+    };
+    // Beyond ASCII: percent-encoded (behaviour §4.7).
+    text.map(|text| utf8_percent_encode(text, CONTROLS).into())
 }
 
 /// A header's value; an IPv6 address stands without brackets, as CloudFront writes it.
 #[must_use]
-pub fn value(header: ViewerHeader, view: &View<'_>, viewer: SocketAddr) -> Cow<'static, str> {
-    match of_request(header, view) {
-        Some(value) => Cow::Borrowed(value),
-        None => Cow::Owned(format!("{}:{}", viewer.ip().to_canonical(), viewer.port())),
+pub fn value<'v>(header: ViewerHeader, view: &'v View<'_>, viewer: SocketAddr) -> Option<Cow<'v, str>> {
+    match header {
+        ViewerHeader::Address => {
+            Some(Cow::Owned(format!("{}:{}", viewer.ip().to_canonical(), viewer.port())))
+        }
+        _ => of_request(header, view),
     }
+}
+
+fn tls(Session { protocol, cipher, begun }: Session) -> String {
+    let begun = match begun {
+        Begun::FullHandshake => "fullHandshake",
+        Begun::SessionResumed => "sessionResumed",
+        Begun::ConnectionReused => "connectionReused",
+    };
+    format!("{protocol}:{cipher}:{begun}")
+}
+
+/// Names in lower case, in the order in which they first came; how often each came is not told.
+fn order(headers: &HeaderMap) -> String {
+    let mut order = headers.keys().map(HeaderName::as_str).collect::<Vec<_>>().join(":");
+    order.truncate(MAX_ORDER); // names are ASCII
+    order
 }
 
 fn said(value: bool) -> &'static str {
@@ -129,7 +180,7 @@ mod tests {
             let request = Request::builder().uri("/a").version(version).header("host", "h").body(()).unwrap();
             let (parts, ()) = request.into_parts();
             let view = view::parse(&parts, secure).unwrap();
-            value(header, &view, address.parse().unwrap()).into_owned()
+            value(header, &view, address.parse().unwrap()).unwrap().into_owned()
         };
         use ViewerHeader::*;
         for (secure, version, address, header, expected) in [
@@ -144,5 +195,87 @@ mod tests {
         ] {
             assert_eq!(of(secure, version, address, header), expected, "{header:?} {address}");
         }
+    }
+
+    /// behaviour §4.7
+    #[test]
+    fn what_is_known_beside_the_request() {
+        let request = Request::builder()
+            .uri("/a")
+            .header("host", "h")
+            .header("X-B", "1")
+            .header("accept", "*/*")
+            .header("x-b", "2");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let mut view = view::parse(&parts, true).unwrap();
+        let of = |view: &View<'_>, header| of_request(header, view).map(Cow::into_owned);
+        use ViewerHeader::*;
+        assert_eq!(of(&view, HeaderCount).as_deref(), Some("4"));
+        assert_eq!(of(&view, HeaderOrder).as_deref(), Some("host:x-b:accept"));
+        for header in [Tls, ErrorUri, ErrorArgs, Address] {
+            assert_eq!(of(&view, header), None, "{header:?}");
+        }
+        for (begun, expected) in [
+            (Begun::FullHandshake, "TLSv1.3:TLS_AES_128_GCM_SHA256:fullHandshake"),
+            (Begun::SessionResumed, "TLSv1.3:TLS_AES_128_GCM_SHA256:sessionResumed"),
+            (Begun::ConnectionReused, "TLSv1.3:TLS_AES_128_GCM_SHA256:connectionReused"),
+        ] {
+            view.viewer.session =
+                Some(Session { protocol: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", begun });
+            assert_eq!(of(&view, Tls).as_deref(), Some(expected));
+        }
+        for (failed, uri, args) in
+            [(("/x", Some("y=1")), Some("/x"), Some("y=1")), (("/x", None), Some("/x"), None)]
+        {
+            view.viewer.failed = Some(failed);
+            assert_eq!(of(&view, ErrorUri).as_deref(), uri);
+            assert_eq!(of(&view, ErrorArgs).as_deref(), args);
+        }
+    }
+
+    /// behaviour §4.7
+    #[test]
+    fn where_the_viewer_is() {
+        use ViewerHeader::*;
+        let place = Place {
+            country: Some("BR"),
+            country_name: Some("Brazil"),
+            region: Some("SP"),
+            region_name: Some("São Paulo"),
+            city: Some("São Paulo"),
+            postal_code: Some("01000"),
+            metro_code: Some(501),
+            latitude: Some(-23.5),
+            longitude: Some(46.25),
+            time_zone: Some("America/Sao_Paulo"),
+            asn: Some(64_496),
+        };
+        for (header, expected) in [
+            (Country, "BR"),
+            (CountryName, "Brazil"),
+            (CountryRegion, "SP"),
+            (CountryRegionName, "S%C3%A3o Paulo"),
+            (City, "S%C3%A3o Paulo"),
+            (PostalCode, "01000"),
+            (MetroCode, "501"),
+            (Latitude, "-23.5"),
+            (Longitude, "46.25"),
+            (TimeZone, "America/Sao_Paulo"),
+            (Asn, "64496"),
+        ] {
+            assert!(header.is_of_place(), "{header:?}");
+            assert_eq!(of_place(header, &place).as_deref(), Some(expected), "{header:?}");
+            assert_eq!(of_place(header, &Place::default()), None, "{header:?}");
+        }
+    }
+
+    /// behaviour §4.7
+    #[test]
+    fn the_order_is_cut() {
+        let mut headers = HeaderMap::new();
+        for n in 0..1_000 {
+            headers.insert(HeaderName::try_from(format!("x-{n:08}")).unwrap(), "v".parse().unwrap());
+        }
+        assert_eq!(order(&headers).len(), 7_680);
     }
 }

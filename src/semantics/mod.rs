@@ -7,6 +7,7 @@ pub mod date;
 pub mod hop;
 pub mod host;
 pub mod path;
+pub mod place;
 pub mod range;
 pub mod targeted;
 pub mod view;

@@ -5,6 +5,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 
 use super::host::{self, Host};
+use super::place::Place;
 
 /// Bytes of scheme, host, path and query together (behaviour §2.4).
 pub const MAX_URL: usize = 8_192;
@@ -23,6 +24,37 @@ pub struct View<'a> {
     pub secure: bool,
     pub version: Version,
     pub headers: &'a HeaderMap,
+    pub viewer: Viewer<'a>,
+}
+
+/// What the edge knows of a viewer and the request does not say (behaviour §4.7). The pipeline fills it in.
+#[derive(Debug, Clone, Default)]
+pub struct Viewer<'a> {
+    /// `None`: it came by plain HTTP.
+    pub session: Option<Session>,
+    /// The request that failed, path and query, when this one is for the page that takes an answer's place.
+    pub failed: Option<(&'a str, Option<&'a str>)>,
+    /// Looked up only for distributions that need it.
+    pub place: Option<Box<Place<'a>>>,
+}
+
+/// A TLS session, in CloudFront's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// `TLSv1.3`
+    pub protocol: &'static str,
+    /// `TLS_AES_128_GCM_SHA256`
+    pub cipher: &'static str,
+    pub begun: Begun,
+}
+
+/// How a request's session came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    FullHandshake,
+    SessionResumed,
+    /// There was a request on the connection before.
+    ConnectionReused,
 }
 
 /// Why a request cannot be taken up.
@@ -66,6 +98,7 @@ pub fn parse(parts: &Parts, secure: bool) -> Result<View<'_>, Unreadable> {
         secure,
         version: parts.version,
         headers: &parts.headers,
+        viewer: Viewer::default(),
     })
 }
 

@@ -12,6 +12,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("route", &["cache", "origin", "pipeline", "edge", "listen", "observe", "admin"]),
     ("policy", &["pipeline", "edge", "listen", "observe", "admin"]),
     ("cache", &["pipeline", "edge", "listen", "observe", "admin", "route"]),
+    (
+        "geo",
+        &["config", "cache", "policy", "route", "origin", "pipeline", "edge", "listen", "observe", "admin"],
+    ),
     ("origin", &["cache", "policy", "route", "pipeline", "edge", "listen", "admin"]),
     (
         "encoder",

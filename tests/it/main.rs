@@ -12,6 +12,8 @@ mod credentials;
 mod error_pages;
 mod failover;
 mod faults;
+#[cfg(feature = "geo")]
+mod geo;
 mod import;
 mod invalidation;
 mod layers;
@@ -28,3 +30,4 @@ mod signing;
 mod slices;
 mod support;
 mod tls;
+mod viewer_headers;

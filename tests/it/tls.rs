@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::viewer::{HOST, ask, connect, get, raw};
+use crate::support::viewer::{HOST, connect, get, over_h2_to, plain};
 use crate::support::{Bucket, PLAIN, Stage, eventually, log_lines, reader};
 
 type Versions = &'static [&'static SupportedProtocolVersion];
@@ -111,6 +111,58 @@ async fn a_policy_refuses_what_is_older() {
             refused == if old { 0.0 } else { 1.0 }
         })
         .await;
+    }
+}
+
+#[tokio::test]
+async fn each_distribution_has_a_policy_of_its_own() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let toml = r#"
+[[distribution]]
+id = "old"
+aliases = ["cdn.example.com", "*.example.com"]
+$BUCKET
+[[distribution]]
+id = "new"
+aliases = ["new.example.com", "*.new.example.com"]
+minimum_protocol_version = "TLSv1.3_2025"
+$BUCKET
+"#;
+    let stage = Stage::start(toml, &bucket.origin.url()).await;
+    let root = shown(stage.https(), HOST).await;
+    // behaviour §3.1; by exact alias, then by wildcard, as requests are routed (§1.2)
+    for (name, old) in [
+        ("cdn.example.com", true),
+        ("www.example.com", true),
+        ("new.example.com", false),
+        ("a.new.example.com", false),
+        ("localhost", true), // nobody's: the listener's own policy
+        ("127.0.0.1", true), // no name
+    ] {
+        let config = strict(&root, ONLY_12, &[]);
+        let shaken = shake(stage.https(), name, &config).await;
+        assert_eq!(shaken.is_ok(), old, "{name}: {shaken:?}");
+        assert!(shake(stage.https(), name, &strict(&root, ONLY_13, &[])).await.is_ok(), "{name}");
+    }
+    let config = strict(&root, ONLY_13, &[]);
+    for n in 0..2 {
+        let mut stream = shake(stage.https(), HOST, &config).await.unwrap();
+        assert!(exchange(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+        let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+        assert_eq!(resumed, n > 0, "tickets are good on this path, too");
+    }
+}
+
+#[tokio::test]
+async fn a_lone_distribution_without_a_name_has_the_listeners_place() {
+    let bucket = Bucket::start().await;
+    let toml = "[[distribution]]\nminimum_protocol_version = \"TLSv1.3_2025\"\n$BUCKET\n";
+    let stage = Stage::start(toml, &bucket.origin.url()).await;
+    let root = shown(stage.https(), "localhost").await;
+    for name in ["localhost", "127.0.0.1"] {
+        assert!(shake(stage.https(), name, &strict(&root, ONLY_12, &[])).await.is_err(), "{name}");
+        assert!(shake(stage.https(), name, &strict(&root, ONLY_13, &[])).await.is_ok(), "{name}");
     }
 }
 
@@ -256,16 +308,99 @@ async fn a_handshake_that_stalls_holds_up_nobody() {
     .await;
 }
 
+/// Three distributions, two of which share a certificate.
+const THREE: &str = r#"
+[[distribution]]
+id = "one"
+aliases = ["cdn.example.com"]
+$BUCKET
+[[distribution]]
+id = "two"
+aliases = ["two.example.com"]
+$BUCKET
+[[distribution]]
+id = "other"
+aliases = ["*.example.org"]
+$BUCKET
+"#;
+
+/// Status of a GET for `host` on a connection for `name`.
+async fn asked_on(edge: SocketAddr, name: &str, host: &str) -> u16 {
+    let mut stream = connect(edge, name, &[]).await;
+    let request = format!("GET /a HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer[9..12].parse().unwrap()
+}
+
 #[tokio::test]
-async fn host_and_name_in_the_handshake_need_not_agree() {
+async fn the_host_must_belong_to_the_connection() {
     let bucket = Bucket::start().await;
     bucket.put("a", "a");
-    let toml = "[[distribution]]\naliases = [\"cdn.example.com\", \"www.example.com\"]\n$BUCKET\n";
-    let stage = Stage::start(toml, &bucket.origin.url()).await;
-    // behaviour §3.4: the certificate belongs to the same owner; Host decides.
-    let seen = ask(stage.https(), Method::GET, "/a", &[("host", "www.example.com")]).await;
-    assert_eq!(seen.text(), "a");
-    let other =
-        raw(stage.https(), b"GET /a HTTP/1.1\r\nhost: example.net\r\nconnection: close\r\n\r\n").await;
-    assert!(other.starts_with("HTTP/1.1 403 "), "{other}");
+    let folder = tempfile::tempdir().unwrap();
+    let (_, both) = certificate(&folder, &["cdn.example.com", "two.example.com"]);
+    let (_, other) = certificate(&folder, &["*.example.org"]);
+    let stage = Stage::start_tuned(THREE, &bucket.origin.url(), reader(), |config| {
+        config.tls.certificates = vec![both, other];
+    })
+    .await;
+    // behaviour §3.4, §12.15
+    let table = [
+        ("cdn.example.com", "cdn.example.com", 200),
+        ("cdn.example.com", "CDN.example.com:8443", 200),
+        ("cdn.example.com", "two.example.com", 200), // the certificate has it
+        ("cdn.example.com", "www.example.org", 421),
+        ("cdn.example.com", "unknown.example", 403), // which distribution comes first
+        ("www.example.org", "img.example.org", 200),
+        ("www.example.org", "a.img.example.org", 421), // a star is one label of a certificate
+        ("a.img.example.org", "a.img.example.org", 200), // names agree, whatever was shown
+        ("a.img.example.org", "www.example.org", 421), // the first certificate was shown
+        ("unknown.example", "two.example.com", 200),
+        ("127.0.0.1", "www.example.org", 200), // no name in the handshake
+    ];
+    for (name, host, status) in table {
+        assert_eq!(asked_on(stage.https(), name, host).await, status, "{host} on {name}");
+    }
+    let lines = log_lines(&stage.log, table.len()).await;
+    let misdirected: Vec<_> = lines.iter().filter(|line| line["sc-status"] == "421").collect();
+    assert_eq!(misdirected.len(), 3, "{lines:#?}");
+    for line in misdirected {
+        assert_eq!(line["x-edge-detailed-result-type"], "InvalidRequestCertificate"); // behaviour §3.4
+    }
+    let plain = plain(stage.server.http, Method::GET, "/a", &[("host", "www.example.org")]).await;
+    assert_eq!(plain.status, 301, "plain HTTP has no name to differ from");
+}
+
+#[tokio::test]
+async fn one_http_2_connection_serves_every_host_of_its_certificate() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let folder = tempfile::tempdir().unwrap();
+    let (_, both) = certificate(&folder, &["cdn.example.com", "two.example.com"]);
+    let (_, other) = certificate(&folder, &["*.example.org"]);
+    let stage = Stage::start_tuned(THREE, &bucket.origin.url(), reader(), |config| {
+        config.tls.certificates = vec![both, other];
+    })
+    .await;
+    // behaviour §3.4: who is sent away may go on with the rest
+    let targets = ["https://two.example.com/a", "https://www.example.org/a", "https://cdn.example.com/a"];
+    let seen = over_h2_to(stage.https(), &targets).await;
+    assert_eq!(seen.iter().map(|seen| seen.status).collect::<Vec<_>>(), [200, 421, 200]);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_made_here_is_good_for_every_host() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let stage = Stage::start(THREE, &bucket.origin.url()).await;
+    // behaviour §3.3: the default certificate
+    for (name, host, status) in [
+        ("cdn.example.com", "two.example.com", 200),
+        ("cdn.example.com", "a.b.example.org", 200),
+        ("cdn.example.com", "example.net", 403),
+        ("example.net", "cdn.example.com", 200),
+    ] {
+        assert_eq!(asked_on(stage.https(), name, host).await, status, "{host} on {name}");
+    }
 }

@@ -3,7 +3,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::{CachePolicy, Config, Environment, Finding, Loaded, Overrides, Selection, Severity};
+use super::super::{
+    CachePolicy, Config, Environment, Finding, GeoRestriction, Loaded, Overrides, SecurityPolicy, Selection,
+    Severity,
+};
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../tests/fixtures/distributions/complete/distribution-config.json");
@@ -54,7 +57,7 @@ fn config(root: &Value) -> Config {
 /// Those of `root` that the example has not.
 fn news(root: &Value) -> Vec<Finding> {
     let is_old = |finding: &Finding| {
-        ["OriginAccessControlId", "ACMCertificateArn", "HttpVersion", "MinimumProtocolVersion"]
+        ["OriginAccessControlId", "ACMCertificateArn", "HttpVersion"]
             .iter()
             .any(|key| finding.key.ends_with(key))
             && finding.severity == Severity::Warning
@@ -70,7 +73,6 @@ fn the_complete_example_is_accepted() {
     let expected = [
         ("DistributionConfig.Origins.Items[0].OriginAccessControlId", Some(14)),
         ("DistributionConfig.ViewerCertificate.ACMCertificateArn", Some(35)),
-        ("DistributionConfig.ViewerCertificate.MinimumProtocolVersion", Some(36)),
         ("DistributionConfig.HttpVersion", Some(40)),
     ];
     let names =
@@ -519,4 +521,28 @@ proptest! {
         let found = load(&root).unwrap_err();
         prop_assert!(found.iter().any(|finding| finding.severity == Severity::Error));
     }
+}
+
+/// behaviour §1.6, §3.1, §12.1
+#[test]
+fn who_is_let_in_and_by_which_tls() {
+    let mut root = example();
+    let inner = root.get_mut("DistributionConfig").unwrap();
+    inner["Restrictions"]["GeoRestriction"] =
+        json!({"RestrictionType": "whitelist", "Quantity": 2, "Items": ["DE", "CH"]});
+    inner["ViewerCertificate"]["MinimumProtocolVersion"] = json!("TLSv1.3_2025");
+    let told = news(&root);
+    assert!(told.iter().all(|finding| finding.message.contains("no database of places")), "{told:#?}");
+    assert_eq!(told.len(), 1);
+    if !cfg!(feature = "geo") {
+        return;
+    }
+    let env = Environment { s3_endpoint: None, region: None, parallelism: 2 };
+    let over = Overrides { geo_database: Some("places.mmdb".into()), ..Overrides::default() };
+    let files = [file("site", root.to_string())];
+    let config = super::super::load_distributions(&files, &Default::default(), &env, &over).unwrap().config;
+    assert_eq!(config.geo_database, Some("places.mmdb".into()));
+    let distribution = &config.distributions[0];
+    assert_eq!(distribution.geo_restriction, Some(GeoRestriction::Whitelist(vec![*b"DE", *b"CH"])));
+    assert_eq!(distribution.minimum_protocol_version, Some(SecurityPolicy::Tls13_2025));
 }

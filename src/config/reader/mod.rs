@@ -63,7 +63,7 @@ fn raw(table: &mut Table<'_>) -> Raw {
         distributions: table.tables("distribution", distribution),
         response_headers_policies: table.tables("response_headers_policy", response_headers::policy),
         origin_request_policies: table.tables("origin_request_policy", origin_request_policy),
-        ..Raw::default()
+        geo: table.section("geo", |table| raw::Geo { database: table.field("database") }),
     }
 }
 
@@ -158,7 +158,6 @@ fn distribution(table: &mut Table<'_>) -> raw::Distribution {
         enabled: table.field("enabled"),
         comment: table.field("comment"),
         domain_name: table.field("domain_name"),
-        ..raw::Distribution::default()
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::{
     policies as managed,
 };
 use super::cache_policy::Policies;
+use super::geo;
 use super::legacy;
 use super::origin_group::Group;
 use super::origin_request_policy::{RequestPolicies, warn_of_what_s3_is_not_told};
@@ -27,6 +28,8 @@ pub(super) struct Scope<'s> {
     pub origins: &'s [Arc<Origin>],
     pub named: &'s Named,
     pub groups: &'s [Group],
+    /// A database tells where viewers are.
+    pub has_places: bool,
 }
 
 /// The policies that a behaviour may name.
@@ -95,6 +98,8 @@ fn behavior(
         warn_of_writes(report, raw, methods, assumes_role);
     }
     let encoding = encoding(report, raw, &cache_policy, asks);
+    let request_policy = origin_request_policy.as_deref();
+    geo::require_places(report, at, raw, (&cache_policy, request_policy), scope.has_places);
     Behavior {
         path_pattern,
         origin,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::super::policies::{self, Managed};
+use super::super::policies;
 use super::super::raw::{self, Amount, At, Field, List, Typed};
 use super::super::units::{self, show_duration};
 use super::super::{CachePolicy, ViewerHeader};
@@ -64,13 +64,7 @@ impl Policies {
             return Arc::clone(policy);
         }
         match policies::managed(&typed.value) {
-            Some(Managed::Supported(policy)) => policy,
-            Some(Managed::NotYet(name)) => {
-                let message = format!("the managed policy {name} is not supported yet");
-                let names = policies::names().collect::<Vec<_>>().join(", ");
-                report.error(&typed.at, message, format!("use {names} or a [[cache_policy]]"));
-                policies::optimized()
-            }
+            Some(policy) => policy,
             None => {
                 let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
                 let message = format!("NoSuchCachePolicy: there is no cache policy {:?}", typed.value);
@@ -169,7 +163,9 @@ pub(super) fn headers(
     for typed in list.items() {
         match HeaderName::from_bytes(typed.value.as_bytes()) {
             Ok(name) => {
-                if let Some(header) = ViewerHeader::from_name(name.as_str()).filter(|_| is_keyed(&name)) {
+                if let Some(header) =
+                    ViewerHeader::from_name(name.as_str()).filter(|header| header.may_be_keyed())
+                {
                     made.push(header);
                     continue;
                 }
@@ -200,11 +196,6 @@ pub(super) fn headers(
     (names, made)
 }
 
-/// CloudFront lets the viewer's address be forwarded only (behaviour §4.2).
-fn is_keyed(name: &HeaderName) -> bool {
-    name.as_str() != ViewerHeader::Address.name()
-}
-
 /// Why a header would break the signature, the connection or the cache (behaviour §4.2, §4.5). `name` in lower case.
 fn refusal(name: &str, normalized: bool) -> Option<&'static str> {
     const HOP_BY_HOP: [&str; 6] =
@@ -218,7 +209,9 @@ fn refusal(name: &str, normalized: bool) -> Option<&'static str> {
         "x-forwarded-proto",
         "x-real-ip",
     ];
-    const NEVER_MADE: [&str; 5] = [
+    const NEVER_MADE: [&str; 7] = [
+        "cloudfront-error-args",
+        "cloudfront-error-uri",
         "cloudfront-viewer-address",
         "cloudfront-viewer-asn",
         "cloudfront-viewer-ja3-fingerprint",

@@ -9,10 +9,12 @@ use super::super::raw::{self, At, Field, List, Raw, Typed};
 use super::super::{Distribution, Environment, Origin};
 use super::behavior::{self, Named, Scope};
 use super::error_response;
+use super::geo;
 use super::host;
 use super::origin;
 use super::origin_group;
 use super::report::Report;
+use super::settings;
 
 const MOST_ALIASES: usize = 100;
 const MOST_ORIGINS: usize = 100;
@@ -37,7 +39,7 @@ pub(super) fn distributions(
             if !alone {
                 refuse_unreachable(report, typed);
             }
-            distribution(report, typed, named, env)
+            distribution(report, typed, named, env, !raw.geo.database.is_absent())
         })
         .collect()
 }
@@ -47,6 +49,7 @@ fn distribution(
     typed: &Typed<raw::Distribution>,
     named: &Named,
     env: &Environment,
+    has_places: bool,
 ) -> Distribution {
     let raw = &typed.value;
     let id = report
@@ -54,10 +57,9 @@ fn distribution(
         .unwrap_or("default");
     let origins = origins(report, typed, id, env);
     let groups = origin_group::groups(report, &raw.origin_groups, &origins);
-    let scope = Scope { at: &typed.at, origins: &origins, named, groups: &groups };
+    let scope = Scope { at: &typed.at, origins: &origins, named, groups: &groups, has_places };
     let behaviors = behavior::behaviors(report, raw, &scope);
     report.text(&raw.comment, |text| text.chars().count() <= 128, "text of at most 128 characters");
-    say_what_is_not_built(report, raw);
     Distribution {
         id: Arc::from(id),
         enabled: raw.enabled.value().copied().unwrap_or(true),
@@ -67,6 +69,8 @@ fn distribution(
         behaviors,
         error_responses: error_response::error_responses(report, &raw.custom_error_responses),
         cache_tag_header: cache_tag_header(report, &raw.cache_tag_header),
+        geo_restriction: geo::restriction(report, &raw.geo_restriction, has_places),
+        minimum_protocol_version: settings::security_policy(report, &raw.minimum_protocol_version),
         origins,
     }
 }
@@ -76,21 +80,6 @@ fn cache_tag_header(report: &mut Report, field: &Field<String>) -> Option<Header
     let is_name = |text: &str| HeaderName::from_bytes(text.as_bytes()).is_ok();
     let name = report.text(field, is_name, "a header's name, such as x-amz-meta-cache-tag")?;
     HeaderName::from_bytes(name.as_bytes()).ok()
-}
-
-/// Settings that are read and that nobody follows yet.
-fn say_what_is_not_built(report: &mut Report, raw: &raw::Distribution) {
-    if let Some(typed) = raw.geo_restriction.given()
-        && typed.value.restriction_type.value().is_none_or(|word| word != "none")
-    {
-        let message = "geo restriction is not supported yet: every country could read";
-        report.error(&typed.at, message, "take it out");
-    }
-    if let Some(typed) = raw.minimum_protocol_version.given() {
-        let message =
-            "is not supported yet for each distribution: tls.minimum_protocol_version holds for all";
-        report.warn(&typed.at, message, "set tls.minimum_protocol_version, or --config a file that does");
-    }
 }
 
 /// It is part of cache keys, metrics and the admin API's paths.

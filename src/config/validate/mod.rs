@@ -10,6 +10,7 @@ mod custom_origin;
 mod distribution;
 mod endpoint;
 mod error_response;
+mod geo;
 mod host;
 mod legacy;
 mod listen;
@@ -45,6 +46,7 @@ pub fn validate(raw: &Raw, env: &Environment, found: Vec<Finding>) -> Result<Loa
     };
     let mut config = Config {
         identity: settings::identity(&mut report, &raw.identity),
+        geo_database: geo::database(&mut report, &raw.geo),
         listen: listen::listen(&mut report, &raw.listen, env),
         tls: settings::tls(&mut report, &raw.tls),
         cache: settings::cache(&mut report, &raw.cache),

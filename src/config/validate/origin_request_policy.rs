@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::super::raw::{self, At, Field, List, Typed};
-use super::super::request_policies::{self, Managed};
+use super::super::request_policies;
 use super::super::{CachePolicy, OriginRequestPolicy, Selection, ViewerHeader, s3};
 use super::cache_policy::is_name;
 use super::own;
@@ -67,13 +67,7 @@ impl RequestPolicies {
             return Some(Arc::clone(policy));
         }
         match request_policies::managed(&typed.value) {
-            Some(Managed::Supported(policy)) => return Some(policy),
-            Some(Managed::Partly(policy, lacking)) => {
-                let message =
-                    format!("the origin is not told {}, which are not made yet", lacking.join(", "));
-                report.warn(&typed.at, message, "nothing need be done if the origin can do without");
-                return Some(policy);
-            }
+            Some(policy) => return Some(policy),
             None => {
                 let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
                 let message =

@@ -30,7 +30,7 @@ fn is_name(text: &str) -> bool {
 
 pub(super) fn tls(report: &mut Report, raw: &raw::Tls) -> Tls {
     Tls {
-        minimum_protocol_version: security_policy(report, &raw.minimum_protocol_version),
+        minimum_protocol_version: security_policy(report, &raw.minimum_protocol_version).unwrap_or_default(),
         certificates: raw
             .certificates
             .items()
@@ -40,26 +40,31 @@ pub(super) fn tls(report: &mut Report, raw: &raw::Tls) -> Tls {
     }
 }
 
-/// behaviour §3.1: what rustls (no CBC, no RSA key exchange, TLS 1.2 and later) can offer exactly.
-fn security_policy(report: &mut Report, field: &Field<String>) -> SecurityPolicy {
+/// behaviour §3.1. rustls has no CBC, no RSA key exchange and nothing before TLS 1.2: what older policies add to
+/// TLSv1.2_2021 is not offered.
+pub(super) fn security_policy(report: &mut Report, field: &Field<String>) -> Option<SecurityPolicy> {
     const OFFERED: [(&str, SecurityPolicy); 3] = [
         ("TLSv1.2_2021", SecurityPolicy::Tls12_2021),
         ("TLSv1.2_2025", SecurityPolicy::Tls12_2025),
         ("TLSv1.3_2025", SecurityPolicy::Tls13_2025),
     ];
-    const REFUSED: [&str; 6] =
-        ["SSLv3", "TLSv1", "TLSv1_2016", "TLSv1.1_2016", "TLSv1.2_2018", "TLSv1.2_2019"];
-    match field.given() {
-        Some(typed) if REFUSED.contains(&typed.value.as_str()) => {
-            let message = format!(
-                "{:?} asks for old protocols or ciphers (before TLS 1.2, CBC, RSA key exchange) that rustls refuses",
-                typed.value
-            );
-            report.error(&typed.at, message, "use TLSv1.2_2021, TLSv1.2_2025 or TLSv1.3_2025");
-            SecurityPolicy::default()
-        }
-        _ => report.choice(field, &OFFERED, SecurityPolicy::default()),
+    const OLDER: [&str; 6] = ["SSLv3", "TLSv1", "TLSv1_2016", "TLSv1.1_2016", "TLSv1.2_2018", "TLSv1.2_2019"];
+    let typed = field.given()?;
+    let Typed { value, at } = typed;
+    if OLDER.contains(&value.as_str()) {
+        let message = format!(
+            "{value:?} allows older protocols or ciphers that are refused here; offered is TLSv1.2_2021: \
+             TLS 1.3, and TLS 1.2 with ECDHE and AES-GCM or ChaCha20"
+        );
+        report.warn(at, message, "nothing need be done; to be rid of this, write TLSv1.2_2021");
+        return Some(SecurityPolicy::Tls12_2021);
     }
+    let found = OFFERED.iter().find(|(name, _)| name == value).map(|(_, policy)| *policy);
+    if found.is_none() {
+        let message = format!("InvalidMinimumProtocolVersion: there is no security policy {value:?}");
+        report.unknown_as(typed, message, OFFERED.iter().map(|(name, _)| *name).chain(OLDER));
+    }
+    found
 }
 
 fn certificate(report: &mut Report, typed: &Typed<Certificate>) -> Option<CertificateFiles> {

@@ -110,7 +110,7 @@ fn facts(leaf: &CertificateDer<'_>) -> Result<Facts, String> {
     names.dedup();
     let validity = leaf.validity();
     Ok(Facts {
-        names,
+        names: names.into(),
         not_before: validity.not_before.timestamp(),
         not_after: validity.not_after.timestamp(),
     })

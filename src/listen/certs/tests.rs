@@ -89,6 +89,25 @@ fn the_name_chooses_the_certificate() {
     }
 }
 
+/// behaviour §3.4
+#[test]
+fn the_names_of_what_is_shown() {
+    let certificates = certificates(&[
+        ecdsa(&["default.example"]),
+        ecdsa(&["example.com", "*.example.com"]),
+        rsa(&["www.example.com", "other.example"]),
+    ]);
+    for (asked, names) in [
+        ("example.com", &["*.example.com example.com"][..]),
+        ("WWW.example.com", &["other.example www.example.com", "*.example.com example.com"]),
+        ("unknown.example", &["default.example"]),
+    ] {
+        let shown = certificates.shown_for(asked).unwrap();
+        assert_eq!(shown.iter().map(|names| names.join(" ")).collect::<Vec<_>>(), names, "{asked}");
+    }
+    assert!(self_signed(&[]).shown_for("localhost").is_none());
+}
+
 /// The first is the fallback though an ECDSA one comes after it.
 #[test]
 fn the_first_is_the_fallback_whatever_its_key() {
@@ -101,7 +120,7 @@ fn a_chain_is_sent_whole() {
     let ((leaf, key), (issuer, _)) = (ecdsa(&["one.example"]), ecdsa(&["issuer"]));
     let certificates = certificates(&[(leaf + &issuer, key)]);
     assert_eq!(certificates.all[0].key.cert.len(), 2);
-    assert_eq!(certificates.all[0].facts.names, ["one.example"]);
+    assert_eq!(*certificates.all[0].facts.names, ["one.example"]);
 }
 
 #[test]

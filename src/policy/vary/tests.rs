@@ -3,7 +3,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{CachePolicy, OriginRequestPolicy, Selection, ViewerProtocolPolicy};
+use crate::config::{CachePolicy, OriginRequestPolicy, Selection, ViewerHeader, ViewerProtocolPolicy};
+use crate::semantics::place::Place;
+use crate::semantics::view;
 
 fn behavior(keyed: &[&'static str], told: Selection, cookies: Selection) -> Behavior {
     Behavior {
@@ -22,7 +24,7 @@ fn behavior(keyed: &[&'static str], told: Selection, cookies: Selection) -> Beha
         origin_request_policy: Some(Arc::new(OriginRequestPolicy {
             headers: told,
             cookies,
-            viewer_headers: vec![ViewerHeader::Address, ViewerHeader::ForwardedProto],
+            viewer_headers: vec![ViewerHeader::Address, ViewerHeader::ForwardedProto, ViewerHeader::Country],
             ..OriginRequestPolicy::default()
         })),
         failover: None,
@@ -46,6 +48,28 @@ fn names(names: &[&'static str]) -> Vec<HeaderName> {
     names.iter().copied().map(HeaderName::from_static).collect()
 }
 
+/// behaviour §4.7: nor where the edge itself does not know
+#[test]
+fn no_viewer_forges_what_the_edge_makes() {
+    let behavior = behavior(&[], Selection::All, Selection::None);
+    let request = http::Request::builder()
+        .uri("/a")
+        .header("host", "h")
+        .header("cloudfront-forwarded-proto", "http")
+        .header("cloudfront-viewer-country", "FR");
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    let mut view = view::parse(&parts, true).unwrap();
+    for (country, expected) in [(None, None), (Some("DE"), Some("DE"))] {
+        view.viewer.place = Some(Box::new(Place { country, ..Place::default() }));
+        let fields = selecting(&behavior, &view);
+        assert_eq!(fields.get("cloudfront-forwarded-proto").unwrap(), "https");
+        assert_eq!(
+            fields.get("cloudfront-viewer-country").map(HeaderValue::as_bytes),
+            expected.map(str::as_bytes)
+        );
+    }
+}
+
 #[test]
 fn what_an_answer_varies_by() {
     let told = Selection::Whitelist(vec!["user-agent".into()]);
@@ -60,6 +84,7 @@ fn what_an_answer_varies_by() {
         (&["Origin, Access-Control-Request-Method, Access-Control-Request-Headers"], Some(&[])), // s3 §2.2
         (&["Accept-Encoding"], Some(&[])),         // behaviour §4.3
         (&["CloudFront-Forwarded-Proto"], Some(&["cloudfront-forwarded-proto"])),
+        (&["CloudFront-Viewer-Country"], Some(&["cloudfront-viewer-country"])),
         (&["CloudFront-Viewer-Address"], None),
         (&["*"], None),
         (&["*, *"], None),

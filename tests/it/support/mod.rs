@@ -1,6 +1,8 @@
 //! The stage: an embedded or scripted origin, an edge in front of it, a viewer.
 
 pub mod command;
+#[cfg(feature = "geo")]
+pub mod mmdb;
 pub mod process;
 pub mod scripted;
 pub mod viewer;

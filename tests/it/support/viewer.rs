@@ -61,14 +61,19 @@ pub async fn ask_h2(edge: SocketAddr, target: &str, fields: &[(&str, &str)]) -> 
 
 /// Requests on one HTTP/2 connection, at the same time.
 pub async fn over_h2(edge: SocketAddr, targets: &[&str]) -> Vec<Seen> {
+    let uris: Vec<_> = targets.iter().map(|target| format!("https://{HOST}{target}")).collect();
+    over_h2_to(edge, &uris.iter().map(String::as_str).collect::<Vec<_>>()).await
+}
+
+/// The same for other hosts than the connection's.
+pub async fn over_h2_to(edge: SocketAddr, uris: &[&str]) -> Vec<Seen> {
     let stream = connect(edge, HOST, &[b"h2"]).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let mut tasks = Vec::new();
-    for target in targets {
-        let uri = format!("https://{HOST}{target}");
-        let request = Request::builder().uri(uri).body(Empty::<Bytes>::new()).unwrap();
+    for uri in uris {
+        let request = Request::builder().uri(*uri).body(Empty::<Bytes>::new()).unwrap();
         let mut sender = sender.clone();
         tasks.push(tokio::spawn(async move {
             demo::read(sender.send_request(request).await.unwrap()).await.unwrap()

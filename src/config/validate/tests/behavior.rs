@@ -136,12 +136,6 @@ fn what_behaviours_refer_to() {
             "there is no cache policy",
             "did you mean \"CachingOptimized\"?",
         ),
-        error(
-            behavior("cache_policy = \"2e54312d-136d-493c-8eb9-b001f22f67d2\""),
-            "11: distribution.cache_behavior.cache_policy",
-            "Amplify is not supported yet",
-            "CachingDisabled",
-        ),
     ]);
     let config = config(&target("target_origin = \"media\"\ncache_policy = \"CachingDisabled\"\n"));
     let [first, default] = config.distributions[0].behaviors.as_slice() else { panic!("two behaviours") };

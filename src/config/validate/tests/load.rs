@@ -93,6 +93,7 @@ fn flags_beat_the_file() {
         tls_key: Some(PathBuf::from("flag.key")),
         memory: Some("16MiB".to_owned()),
         log: Some("json".to_owned()),
+        ..Overrides::default()
     };
     let text = with(
         "[listen]\nhttp = \"nonsense\"\n[[tls.certificate]]\ncert = \"a\"\nkey = \"b\"\n[[tls.certificate]]\ncert = \"c\"",

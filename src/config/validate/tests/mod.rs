@@ -6,6 +6,7 @@ mod custom_origin;
 mod distribution;
 mod endpoint;
 mod error_response;
+mod geo;
 mod load;
 mod origin;
 mod origin_group;

@@ -64,7 +64,7 @@ fn behaviours_and_their_lists_fit() {
             "taken already",
         ),
         error(
-            request("headers = [\"CloudFront-Viewer-Country\"]"),
+            request("headers = [\"CloudFront-Viewer-JA3-Fingerprint\"]"),
             "11: origin_request_policy.headers",
             "not supported yet",
             "take it out",
@@ -136,9 +136,9 @@ fn what_behaviours_refer_to() {
 fn the_managed_policy_that_tells_where_a_viewer_is_does_what_can_be_done() {
     let text = used("origin_request_policy = \"AllViewerAndCloudFrontHeaders-2022-06\"", "");
     let warnings = load(&text).unwrap().warnings;
-    assert!(warnings.iter().any(|warning| warning.message.contains("not told CloudFront-Viewer-ASN")));
+    assert!(warnings.iter().any(|warning| warning.message.contains("is not told cloudfront-viewer-asn")));
     let behavior = &config(&text).distributions[0].behaviors[0];
-    assert_eq!(behavior.origin_request_policy.as_ref().unwrap().viewer_headers.len(), 9);
+    assert_eq!(behavior.origin_request_policy.as_ref().unwrap().viewer_headers.len(), 21);
 }
 
 #[test]

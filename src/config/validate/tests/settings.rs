@@ -72,21 +72,43 @@ fn security_policies() {
         let config = config(&with(&format!("[tls]\nminimum_protocol_version = \"{name}\"")));
         assert_eq!(config.tls.minimum_protocol_version, expected);
     }
-    let refused = ["SSLv3", "TLSv1", "TLSv1_2016", "TLSv1.1_2016", "TLSv1.2_2018", "TLSv1.2_2019"];
-    check(refused.map(|name| {
-        error(
+    let older = ["SSLv3", "TLSv1", "TLSv1_2016", "TLSv1.1_2016", "TLSv1.2_2018", "TLSv1.2_2019"];
+    check(older.map(|name| {
+        warning(
             with(&format!("[tls]\nminimum_protocol_version = \"{name}\"")),
             "10: tls.minimum_protocol_version",
-            "rustls refuses",
-            "TLSv1.2_2021, TLSv1.2_2025 or TLSv1.3_2025",
+            "offered is TLSv1.2_2021: TLS 1.3, and TLS 1.2 with ECDHE and AES-GCM or ChaCha20",
+            "write TLSv1.2_2021",
         )
     }));
+    for name in older {
+        let config = config(&with(&format!("[tls]\nminimum_protocol_version = \"{name}\"")));
+        assert_eq!(config.tls.minimum_protocol_version, SecurityPolicy::Tls12_2021, "{name}");
+    }
     check([error(
         with("[tls]\nminimum_protocol_version = \"TLSv1.3_2026\""),
         "10: tls.minimum_protocol_version",
-        "not one of",
+        "InvalidMinimumProtocolVersion",
         "did you mean \"TLSv1.3_2025\"?",
     )]);
+    let site = |name| {
+        SITE.replace(
+            "id = \"site\"\n[d",
+            &format!("id = \"site\"\nminimum_protocol_version = \"{name}\"\n[d"),
+        )
+    };
+    let own = |text: &str| config(text).distributions[0].minimum_protocol_version;
+    assert_eq!(own(SITE), None);
+    assert_eq!(own(&site("TLSv1.3_2025")), Some(SecurityPolicy::Tls13_2025));
+    check([
+        warning(site("TLSv1"), "3: distribution.minimum_protocol_version", "offered is TLSv1.2_2021", ""),
+        error(
+            site("TLSv1.4"),
+            "3: distribution.minimum_protocol_version",
+            "InvalidMinimumProtocolVersion",
+            "",
+        ),
+    ]);
 }
 
 #[test]
@@ -222,7 +244,10 @@ fn headers_that_cannot_be_keyed_on() {
         error(with_header("CloudFront-Viewer-Address"), place, "does not key on it", "take it out"),
         error(with_header("X-Edge-Location"), place, "X-Edge-*", "take it out"),
         error(with_header("X-Amz-Date"), place, "signature", "take it out"),
-        error(with_header("CloudFront-Viewer-Country"), place, "forge", "take it out"),
+        error(with_header("CloudFront-Viewer-Cert-Present"), place, "forge", "take it out"),
+        error(with_header("CloudFront-Viewer-ASN"), place, "does not key on it", "take it out"),
+        error(with_header("CloudFront-Viewer-TLS"), place, "does not key on it", "take it out"),
+        error(with_header("CloudFront-Error-Uri"), place, "does not key on it", "take it out"),
         error(with_header("Content-Length"), place, "does not key on it", "take it out"),
         error(with_header("X Variant"), place, "not the name of a header", "X-Variant"),
     ]);

@@ -1,0 +1,88 @@
+//! Whose security policy does a handshake get? That of the distribution which its SNI names (behaviour §3.1).
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::server::Acceptor;
+use rustls::{HandshakeKind, ServerConfig, ServerConnection};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
+
+use super::certs::Certificates;
+use super::tls;
+use crate::config::{Config, SecurityPolicy};
+use crate::pipeline::tx::Secured;
+use crate::policy::authority::Authority;
+use crate::route::Hosts;
+
+/// What a listener offers, and to whom.
+#[derive(Debug, Clone)]
+pub struct Handshakes {
+    /// For viewers that name no distribution.
+    own: Arc<ServerConfig>,
+    /// By the name in the handshake. `None`: everybody is offered the same, and nobody looks at the name first.
+    by_name: Option<Arc<Hosts<Arc<ServerConfig>>>>,
+    certificates: Arc<Certificates>,
+}
+
+impl Handshakes {
+    /// One offer for each policy that is in use; none of their tickets is good with another, as none of their names is.
+    ///
+    /// # Panics
+    /// When the system has no randomness to give.
+    #[must_use]
+    pub fn new(certificates: &Arc<Certificates>, config: &Config) -> Self {
+        let listener = config.tls.minimum_protocol_version;
+        let own = match config.distributions.as_slice() {
+            // It answers to every name, and to none.
+            [any] if any.aliases.is_empty() => any.minimum_protocol_version.unwrap_or(listener),
+            _ => listener,
+        };
+        let mut offers: Vec<(SecurityPolicy, Arc<ServerConfig>)> = Vec::new();
+        let mut offer = |policy| match offers.iter().find(|(of, _)| *of == policy) {
+            Some((_, offer)) => Arc::clone(offer),
+            None => {
+                let offer = tls::server_config(Arc::clone(certificates), policy);
+                offers.push((policy, Arc::clone(&offer)));
+                offer
+            }
+        };
+        let own = offer(own);
+        let mut by_name = Hosts::new();
+        for distribution in &config.distributions {
+            let offer = offer(distribution.minimum_protocol_version.unwrap_or(listener));
+            for name in distribution.aliases.iter().chain(&distribution.domain_name) {
+                by_name.insert(name, Arc::clone(&offer));
+            }
+        }
+        let by_name = (offers.len() > 1).then(|| Arc::new(by_name));
+        Self { own, by_name, certificates: Arc::clone(certificates) }
+    }
+
+    pub(super) async fn accept<S>(&self, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Some(by_name) = &self.by_name else {
+            return TlsAcceptor::from(Arc::clone(&self.own)).accept(stream).await;
+        };
+        let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let name = begun.client_hello().server_name().map(str::to_ascii_lowercase);
+        let offer = name.and_then(|name| by_name.find(&name)).unwrap_or(&self.own);
+        begun.into_stream(Arc::clone(offer)).await
+    }
+
+    /// What a finished handshake has settled.
+    pub(super) fn settled(&self, session: &ServerConnection) -> Secured {
+        let authority = session.server_name().and_then(|name| {
+            let names = self.certificates.shown_for(name)?;
+            Some(Authority::new(name, names))
+        });
+        Secured {
+            facts: tls::facts(session),
+            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+            authority,
+        }
+    }
+}
