@@ -71,11 +71,6 @@ impl Maker {
         self.field(|maker| PathBuf::from(maker.words()))
     }
 
-    /// Of fields that the TOML reader does not know yet.
-    fn later<T>(_: Field<T>) -> Field<T> {
-        Field::Absent
-    }
-
     fn raw(&mut self) -> Raw {
         Raw {
             source: "made".into(),
@@ -106,7 +101,7 @@ impl Maker {
             distributions: self.list(Self::distribution),
             response_headers_policies: self.list(Self::response_headers_policy),
             origin_request_policies: self.list(Self::origin_request_policy),
-            geo: raw::Geo { database: Self::later(self.path()) },
+            geo: raw::Geo { database: self.path() },
         }
     }
 
