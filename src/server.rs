@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
-use crate::admin::{self, Admin, Check, Invalidation, Refused};
+use crate::admin::{self, Admin, Asked, Check, Invalidation, Refused};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::edge::{BuildError, Edge, NotInvalidated};
@@ -18,6 +18,7 @@ use crate::listen::{self, Handshakes, Serving};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::origin::credentials::CredentialSource;
+use crate::pipeline::explain::{self, Question};
 
 /// It listens and serves. [`Server::drain`] ends it.
 #[derive(Debug)]
@@ -133,12 +134,20 @@ fn admin_of(edge: &Arc<Edge>, certificates: Arc<Certificates>) -> Admin {
         }
     }));
     let metrics = Arc::clone(&edge.metrics);
-    let (edge, invalidating) = (Arc::clone(edge), Arc::clone(edge));
+    let (edge, invalidating, explaining) = (Arc::clone(edge), Arc::clone(edge), Arc::clone(edge));
     Admin {
         metrics,
         readiness: Arc::new(move || edge.readiness(certificates_check(&certificates))),
         invalidate: Arc::new(move |invalidation| invalidate(&invalidating, invalidation)),
+        explain: Arc::new(move |asked| explain(&explaining, asked)),
     }
+}
+
+fn explain(edge: &Edge, asked: &Asked) -> Result<String, String> {
+    let Asked { url, method, headers, viewer } = asked;
+    let question = Question::read(url, method.as_deref(), headers, *viewer)?;
+    let explanation = explain::explain(edge, &question, clock::now());
+    serde_json::to_string(&explanation).map_err(|error| error.to_string())
 }
 
 /// It has taken effect when this returns; the memory is freed behind everybody's back.

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::Full;
 
-use super::{Admin, invalidate};
+use super::{Admin, explain, invalidate};
 
 pub(super) const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -26,9 +26,10 @@ where
         "/healthz" => |_, _| respond(StatusCode::OK, TEXT, "ok"),
         "/readyz" => |admin, _| readiness(admin),
         "/metrics" => metrics,
+        "/explain" => explain::answer,
         "/invalidate" => return invalidate::answer(admin, request).await,
         _ => {
-            let there = "no such path; there are /healthz, /readyz, /metrics and /invalidate";
+            let there = "no such path; there are /healthz, /readyz, /metrics, /explain and /invalidate";
             return error(StatusCode::NOT_FOUND, there);
         }
     };

@@ -1,6 +1,7 @@
-//! The admin listener: health, readiness, metrics, invalidation. HTTP/1.1 on a loopback address, never a public one.
+//! The admin listener: health, readiness, metrics, invalidation, explanations. HTTP/1.1 on a loopback address, never a public one.
 
 mod answer;
+mod explain;
 mod invalidate;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::observe::metrics::Metrics;
+pub use explain::Asked;
 pub use invalidate::{Invalidation, Refused};
 
 /// Connections served at a time; more wait to be accepted.
@@ -43,10 +45,14 @@ pub struct Admin {
     /// Asked on every `/readyz`; must be quick.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     pub invalidate: Arc<Invalidate>,
+    pub explain: Arc<Explain>,
 }
 
 /// How many paths were named.
 pub type Invalidate = dyn Fn(&Invalidation) -> Result<usize, Refused> + Send + Sync;
+
+/// JSON, or what of the question cannot be read.
+pub type Explain = dyn Fn(&Asked) -> Result<String, String> + Send + Sync;
 
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

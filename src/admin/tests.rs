@@ -33,8 +33,12 @@ async fn start_with(timeouts: Timeouts) -> Running {
         None | Some("known") => Ok(invalidation.paths.len()),
         Some(other) => Err(Refused::NoSuchDistribution(other.to_owned())),
     };
-    let admin =
-        Admin { metrics: Metrics::new(), readiness: Arc::new(readiness), invalidate: Arc::new(invalidate) };
+    let admin = Admin {
+        metrics: Metrics::new(),
+        readiness: Arc::new(readiness),
+        invalidate: Arc::new(invalidate),
+        explain: Arc::new(|asked| Ok(asked.url.clone())),
+    };
     Running { address, ready, stop, task: tokio::spawn(serve_within(timeouts, listener, admin, stopped)) }
 }
 
@@ -91,12 +95,12 @@ async fn paths_and_methods_are_answered() {
         (
             "GET /nowhere",
             "404",
-            r#"{"error":"no such path; there are /healthz, /readyz, /metrics and /invalidate"}"#,
+            r#"{"error":"no such path; there are /healthz, /readyz, /metrics, /explain and /invalidate"}"#,
         ),
         (
             "POST /nowhere",
             "404",
-            r#"{"error":"no such path; there are /healthz, /readyz, /metrics and /invalidate"}"#,
+            r#"{"error":"no such path; there are /healthz, /readyz, /metrics, /explain and /invalidate"}"#,
         ),
         ("DELETE /metrics", "405", r#"{"error":"only GET and HEAD"}"#),
     ] {

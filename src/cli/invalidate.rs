@@ -1,16 +1,10 @@
 //! `edgeseal invalidate`: asks a running edge to remove objects from its cache.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 
-use super::{FAILED, print, say};
-
-/// An invalidation takes effect at once, so this is for an edge that does not answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+use super::{FAILED, admin, print, say};
 
 #[derive(Debug, Args)]
 pub(super) struct Invalidate {
@@ -21,7 +15,7 @@ pub(super) struct Invalidate {
     #[arg(long, value_name = "ID")]
     distribution: Option<String>,
     /// The running edge's admin listener
-    #[arg(long, env = "EDGESEAL_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDR")]
+    #[arg(long, env = "EDGESEAL_ADMIN", default_value = admin::DEFAULT, value_name = "ADDR")]
     admin: String,
     /// Accepted for scripts: when this command returns, the invalidation has taken effect
     #[arg(long)]
@@ -33,47 +27,24 @@ pub(super) struct Invalidate {
 
 impl Invalidate {
     pub(super) fn execute(&self) -> ExitCode {
-        let body = serde_json::json!({ "distribution": self.distribution, "paths": self.paths });
-        match post(&self.admin, &body.to_string()) {
-            Ok((200, answer)) => {
-                print(&if self.json { answer } else { format!("invalidated {} paths", self.paths.len()) });
+        match self.invalidate() {
+            Ok(text) => {
+                print(&text);
                 ExitCode::SUCCESS
             }
-            Ok((status, answer)) => {
-                let reason = serde_json::from_str::<serde_json::Value>(&answer)
-                    .ok()
-                    .and_then(|answer| Some(answer.get("error")?.as_str()?.to_owned()));
-                say(&format!(
-                    "edgeseal: {}",
-                    reason.unwrap_or_else(|| format!("the edge answered {status}"))
-                ));
-                ExitCode::from(FAILED)
-            }
-            Err(error) => {
-                say(&format!(
-                    "edgeseal: no edge answers at {}: {error}; name its admin listener with --admin",
-                    self.admin
-                ));
+            Err(why) => {
+                say(&format!("edgeseal: {why}"));
                 ExitCode::from(FAILED)
             }
         }
     }
-}
 
-/// Status and body of one POST to the admin listener, which is plain HTTP on a loopback address.
-fn post(admin: &str, body: &str) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect(admin)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "POST /invalidate HTTP/1.1\r\nHost: {admin}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Ok((status.ok_or(io::ErrorKind::InvalidData)?, body.to_owned()))
+    fn invalidate(&self) -> Result<String, String> {
+        let body = serde_json::json!({ "distribution": self.distribution, "paths": self.paths });
+        match admin::request(&self.admin, "POST", "/invalidate", &body.to_string())? {
+            (200, answer) if self.json => Ok(answer),
+            (200, _) => Ok(format!("invalidated {} paths", self.paths.len())),
+            refused => Err(admin::reason(&refused)),
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! The command line: what was typed becomes a configuration, an exit code and plain words.
 
+mod admin;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod explain;
 mod import;
 mod invalidate;
 mod json_files;
@@ -47,8 +49,8 @@ enum Verb {
     Policy(NotBuilt),
     /// Remove objects from a running edge's cache
     Invalidate(invalidate::Invalidate),
-    /// Not built yet: say what a URL would get, and why
-    Explain(NotBuilt),
+    /// Say what a URL would get, and why
+    Explain(Box<explain::Explain>),
     /// Not built yet: compare this edge with another endpoint
     Compare(NotBuilt),
     /// Not built yet: make signed URLs and cookies
@@ -77,7 +79,7 @@ pub fn main() -> ExitCode {
         Verb::Doctor(_) => not_built("doctor"),
         Verb::Policy(_) => not_built("policy"),
         Verb::Invalidate(invalidate) => invalidate.execute(),
-        Verb::Explain(_) => not_built("explain"),
+        Verb::Explain(explain) => explain.execute(),
         Verb::Compare(_) => not_built("compare"),
         Verb::Sign(_) => not_built("sign"),
     }

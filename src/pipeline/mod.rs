@@ -6,6 +6,7 @@
 mod deliver;
 mod dress;
 mod error_page;
+pub mod explain;
 mod failover;
 mod fill;
 mod finish;

@@ -154,7 +154,7 @@ async fn wrong_usage_is_2_with_clear_words() {
         (&["doctor", "--config", "a.toml"], "`doctor` is not built yet"),
         (&["policy", "role"], "`policy` is not built yet"),
         (&["invalidate"], "<PATH>..."),
-        (&["explain", "https://a/b"], "`explain` is not built yet"),
+        (&["explain"], "<URL>"),
         (&["compare", "--edge", "https://a"], "`compare` is not built yet"),
         (&["sign", "https://a/b"], "`sign` is not built yet"),
     ];

@@ -10,6 +10,7 @@ mod command_line;
 mod compression;
 mod credentials;
 mod error_pages;
+mod explain;
 mod failover;
 mod faults;
 #[cfg(feature = "geo")]
