@@ -8,7 +8,7 @@
 //! | [`config`] | what was typed, what is wrong with it, what it means | nobody |
 //! | [`route`] | host → distribution, path → behaviour | nobody |
 //! | [`policy`] | one question a file: key, admission, freshness, lookup, errors | semantics, config, cache's types |
-//! | [`cache`] | whole objects in memory, arriving ones in flight | policy's types |
+//! | [`cache`] | objects and slices in memory, arriving ones in flight, what was invalidated | policy's types |
 //! | [`encoder`] | gzip and Brotli, piece by piece | semantics |
 //! | [`origin`] | ask, sign, send, understand | semantics, config |
 //! | [`geo`] | addresses → places | semantics |
@@ -16,7 +16,7 @@
 //! | [`edge`] | everything built, nothing listening | all of the above |
 //! | [`listen`] | sockets, TLS, workers, draining | edge, pipeline |
 //! | [`observe`] | metrics, access log, diagnostics | config |
-//! | [`admin`] | health, readiness, metrics on a listener of their own | observe |
+//! | [`admin`] | health, readiness, metrics, invalidation, explanations on a listener of their own | observe |
 //! | [`server`] | edge, listeners and admin joined: what `run`, `demo` and the tests start | edge, listen, admin |
 //! | [`cli`] | arguments to exit code | everybody |
 //!
