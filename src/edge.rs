@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use http::{HeaderName, HeaderValue};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 
 use crate::admin::{Check, Readiness};
 use crate::cache::Store;
@@ -20,6 +20,7 @@ use crate::observe::metrics::{DistributionMetrics, Metrics};
 use crate::observe::record::ResultType;
 use crate::origin::credentials::{CredentialSource, CredentialStatus};
 use crate::origin::error::OriginError;
+use crate::origin::trust::Trust;
 use crate::origin::{Origin, OriginParts};
 use crate::policy::invalidation;
 use crate::route::pattern::{InvalidPattern, Pattern};
@@ -269,7 +270,7 @@ struct Builder<'a, C> {
     config: &'a Config,
     metrics: &'a Metrics,
     marks: &'a Marks,
-    tls: Arc<ClientConfig>,
+    tls: Arc<Trust>,
     places: Option<Arc<geo::Database>>,
     credentials: C,
 }
@@ -356,23 +357,15 @@ fn credentials_check(origin: &Origin) -> Option<Check> {
     Some(Check { name: "credentials", ok, detail })
 }
 
-/// Verifies HTTPS origins: Mozilla's roots, the system's, and those of `SSL_CERT_FILE`. HTTP/1.1 only (s3 §2.15).
-fn client_tls() -> Result<Arc<ClientConfig>, BuildError> {
+/// Verifies HTTPS origins: Mozilla's roots, the system's, and those of `SSL_CERT_FILE`.
+fn client_tls() -> Result<Arc<Trust>, BuildError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {
         tracing::warn!(%error, "a root certificate of this system cannot be used");
     }
     roots.add_parsable_certificates(native.certs);
-    if roots.is_empty() {
-        return Err(BuildError::NoRoots);
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider supports rustls' own default versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+    Trust::new(roots).ok_or(BuildError::NoRoots)
 }
 
 /// The header values by which this edge is known, made once.

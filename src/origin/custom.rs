@@ -1,6 +1,7 @@
 //! An origin that is not a bucket: what it is sent, and what becomes of its answers (behaviour §4.5, §9.1).
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
@@ -9,13 +10,14 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 use super::body::OriginBody;
 use super::error::OriginError;
 use super::journey::Place;
 use super::pool::Pool;
 use super::request::{self, Ask, Told};
+use super::trust::Trust;
 use crate::config::{self, CustomOrigin, Endpoint, OriginProtocolPolicy};
 use crate::semantics::hop;
 
@@ -25,10 +27,16 @@ const MAX_PAGE: usize = 1 << 20;
 /// Where a custom origin is asked.
 #[derive(Debug)]
 pub(super) struct Custom {
+    config: CustomOrigin,
+    trust: Arc<Trust>,
     http: Arc<Place>,
     https: Arc<Place>,
-    protocol: OriginProtocolPolicy,
+    /// The same as `https`, under the names that viewers' `Host` has asked for.
+    named: Mutex<HashMap<String, Arc<Place>>>,
 }
+
+/// Names under which connections are kept at a time. There are more only where any Host is served.
+const MOST_NAMES: usize = 64;
 
 /// The origin's own answer of 400 and above, for viewers to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +55,10 @@ impl ErrorAnswer {
 }
 
 impl Custom {
-    pub(super) fn new(config: &CustomOrigin, tls: &Arc<ClientConfig>) -> Result<Self, OriginError> {
+    pub(super) fn new(config: &CustomOrigin, trust: &Arc<Trust>) -> Result<Self, OriginError> {
         let place = |secure| -> Result<_, OriginError> {
             let endpoint = config.endpoint(secure);
-            let pool = Pool::new(&endpoint, tls, config.keepalive_timeout)?;
+            let pool = Pool::new(&endpoint, trust.config(), config.keepalive_timeout)?;
             Ok(Arc::new(Place { region: Arc::from(""), endpoint, pool }))
         };
         let http = place(false)?;
@@ -59,17 +67,43 @@ impl Custom {
             OriginProtocolPolicy::HttpOnly => Arc::clone(&http),
             OriginProtocolPolicy::HttpsOnly | OriginProtocolPolicy::MatchViewer => place(true)?,
         };
-        Ok(Self { http, https, protocol: config.protocol })
+        let (config, trust) = (config.clone(), Arc::clone(trust));
+        Ok(Self { config, trust, http, https, named: Mutex::default() })
     }
 
-    /// By the policy, or as the viewer came (behaviour §1.5).
-    pub(super) fn place(&self, ask: &Ask) -> &Arc<Place> {
-        let secure = match self.protocol {
+    /// By the policy, or as the viewer came (behaviour §1.5); by TLS under the `Host` that is forwarded (behaviour §3.6).
+    pub(super) fn place(&self, ask: &Ask) -> Arc<Place> {
+        let secure = match self.config.protocol {
             OriginProtocolPolicy::HttpOnly => false,
             OriginProtocolPolicy::HttpsOnly => true,
             OriginProtocolPolicy::MatchViewer => ask.told.as_ref().is_none_or(|told| told.secure),
         };
-        if secure { &self.https } else { &self.http }
+        if !secure {
+            return Arc::clone(&self.http);
+        }
+        let host = ask.told.as_ref().and_then(|told| told.host.as_ref()?.to_str().ok());
+        let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase());
+        name.filter(|name| **name != *self.https.endpoint.host)
+            .and_then(|name| self.named(name))
+            .unwrap_or_else(|| Arc::clone(&self.https))
+    }
+
+    /// `None`: no certificate could be for it.
+    fn named(&self, name: String) -> Option<Arc<Place>> {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = named.get(&name) {
+            return Some(Arc::clone(place));
+        }
+        let endpoint = self.config.endpoint(true);
+        let domain = ServerName::try_from(endpoint.host.to_string()).ok()?;
+        let tls = self.trust.either(domain);
+        let pool = Pool::under(&endpoint, &tls, &name, self.config.keepalive_timeout).ok()?;
+        let place = Arc::new(Place { region: Arc::from(""), endpoint, pool });
+        if named.len() >= MOST_NAMES {
+            named.clear();
+        }
+        named.insert(name, Arc::clone(&place));
+        Some(place)
     }
 }
 
@@ -232,10 +266,8 @@ mod tests {
 
     #[test]
     fn match_viewer_follows_the_viewer() {
-        let tls =
-            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-        let tls = tls.with_safe_default_protocol_versions().unwrap();
-        let tls = Arc::new(tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
+        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let trust = Trust::new(roots).unwrap();
         for (protocol, secure, expected) in [
             (OriginProtocolPolicy::HttpOnly, true, 8080),
             (OriginProtocolPolicy::HttpsOnly, false, 443),
@@ -243,7 +275,7 @@ mod tests {
             (OriginProtocolPolicy::MatchViewer, true, 443),
         ] {
             let OriginKind::Custom(config) = origin("", &[]).kind else { panic!("a custom origin") };
-            let custom = Custom::new(&CustomOrigin { protocol, ..config }, &tls).unwrap();
+            let custom = Custom::new(&CustomOrigin { protocol, ..config }, &trust).unwrap();
             let ask = ask(Told { secure, ..Told::default() });
             assert_eq!(custom.place(&ask).endpoint.connect_port(), expected, "{protocol:?} {secure}");
         }

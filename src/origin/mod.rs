@@ -13,6 +13,7 @@ mod s3;
 pub mod s3_error;
 pub mod session_policy;
 pub mod sigv4;
+pub mod trust;
 pub mod upload;
 
 use std::pin::pin;
@@ -26,7 +27,6 @@ use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use rustls::ClientConfig;
 
 use crate::clock::{self, Timestamp};
 use crate::config::{self, OriginKind, S3Origin};
@@ -42,6 +42,7 @@ pub use response::OriginResponse;
 use response::Timing;
 use s3::S3;
 use s3_error::{Cause, S3Error};
+use trust::Trust;
 use upload::{Interrupted, Outgoing, Progress};
 
 /// An error body is read up to here (s3 §2.10).
@@ -64,7 +65,7 @@ pub struct OriginParts {
     pub config: Arc<config::Origin>,
     /// Its name in metrics, logs and `/readyz`.
     pub label: Arc<str>,
-    pub tls: Arc<ClientConfig>,
+    pub tls: Arc<Trust>,
     /// Of a bucket; no other origin's requests are signed.
     pub credentials: Option<Arc<CredentialSource>>,
     pub user_agent: HeaderValue,
@@ -98,7 +99,7 @@ impl Origin {
         let side = match &config.kind {
             OriginKind::S3(s3) => {
                 let credentials = credentials.ok_or(OriginError::NoCredentials)?;
-                Side::S3(S3::new(s3, credentials, tls, user_agent, Arc::clone(&label))?)
+                Side::S3(S3::new(s3, credentials, Arc::clone(tls.config()), user_agent, Arc::clone(&label))?)
             }
             OriginKind::Custom(custom) => Side::Custom(Custom::new(custom, &tls)?),
         };
@@ -200,7 +201,7 @@ impl Origin {
     fn place(&self, ask: &Ask) -> Arc<Place> {
         match &self.side {
             Side::S3(s3) => s3.place(),
-            Side::Custom(custom) => Arc::clone(custom.place(ask)),
+            Side::Custom(custom) => custom.place(ask),
         }
     }
 

@@ -66,8 +66,22 @@ impl Pool {
         keep: Duration,
     ) -> Result<Arc<Self>, OriginError> {
         let host = endpoint.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Self::under(endpoint, tls, &host, keep)
+    }
+
+    /// The same, and TLS is spoken with it under another `name`.
+    ///
+    /// # Errors
+    /// [`OriginError::Tls`] when `name` is none that a certificate could be verified for.
+    pub fn under(
+        endpoint: &Endpoint,
+        tls: &Arc<ClientConfig>,
+        name: &str,
+        keep: Duration,
+    ) -> Result<Arc<Self>, OriginError> {
+        let host = endpoint.host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let tls = if endpoint.tls {
-            let name = ServerName::try_from(host.clone()).map_err(|_| OriginError::Tls)?;
+            let name = ServerName::try_from(name.to_owned()).map_err(|_| OriginError::Tls)?;
             Some((TlsConnector::from(Arc::clone(tls)), name))
         } else {
             None

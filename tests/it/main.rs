@@ -19,6 +19,7 @@ mod import;
 mod invalidation;
 mod layers;
 mod operations;
+mod origin_tls;
 mod origins;
 mod parity;
 mod protocols;
