@@ -12,6 +12,7 @@
 //! | [`encoder`] | gzip and Brotli, piece by piece | semantics |
 //! | [`origin`] | ask, sign, send, understand | semantics, config |
 //! | [`geo`] | addresses → places | semantics |
+//! | [`interim`] | 1xx answers from an origin to a viewer | semantics |
 //! | [`pipeline`] | the path of a request on one screen | all of the above |
 //! | [`edge`] | everything built, nothing listening | all of the above |
 //! | [`listen`] | sockets, TLS, workers, draining | edge, pipeline |
@@ -34,6 +35,7 @@ pub mod edge;
 pub mod encoder;
 pub mod error;
 pub mod geo;
+pub mod interim;
 pub mod listen;
 pub mod observe;
 pub mod origin;

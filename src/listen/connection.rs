@@ -16,10 +16,12 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::Handshakes;
+use super::interim::Relaying;
 use super::patience::Patient;
 use crate::edge::Edge;
+use crate::interim::Interims;
 use crate::observe::metrics::Metrics;
-use crate::pipeline::tx::Connection;
+use crate::pipeline::tx::{Connection, Secured};
 
 /// A handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -64,7 +66,7 @@ impl Door {
         let _ = stream.set_nodelay(true);
         let stream = Patient::new(stream, SEND);
         match self {
-            Self::Plain => http1(stream, edge, Connection::new(viewer, None), stop).await,
+            Self::Plain => http1(stream, edge, viewer, None, stop).await,
             Self::Tls(handshakes) => {
                 let shaken = tokio::select! {
                     shaken = handshake(&handshakes, stream, &edge.metrics) => shaken,
@@ -73,11 +75,11 @@ impl Door {
                 let Some(mut stream) = shaken else { return };
                 let (_, session) = stream.get_mut();
                 session.set_buffer_limit(Some(TLS_BUFFER));
-                let connection = Connection::new(viewer, Some(handshakes.settled(session)));
+                let secured = Some(handshakes.settled(session));
                 if session.alpn_protocol() == Some(b"h2") {
-                    http2(stream, edge, connection, stop).await;
+                    http2(stream, edge, Connection::new(viewer, secured, None), stop).await;
                 } else {
-                    http1(stream, edge, connection, stop).await;
+                    http1(stream, edge, viewer, secured, stop).await;
                 }
             }
         }
@@ -103,10 +105,14 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
 async fn http1(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     edge: Arc<Edge>,
-    connection: Arc<Connection>,
+    viewer: SocketAddr,
+    secured: Option<Secured>,
     stop: watch::Receiver<bool>,
 ) {
     let _counted = edge.metrics.connection("http/1.1");
+    let interims = Interims::new();
+    let io = Relaying::new(io, Arc::clone(&interims));
+    let connection = Connection::new(viewer, secured, Some(interims));
     let service = service_fn(|request| {
         let response = crate::pipeline::serve(Arc::clone(&edge), Arc::clone(&connection), request);
         async move { Ok::<_, Infallible>(response.await) }

@@ -7,6 +7,7 @@
 pub mod certs;
 mod connection;
 mod handshakes;
+mod interim;
 mod patience;
 pub mod tls;
 

@@ -257,7 +257,13 @@ impl Origin {
         let progress = body.progress();
         let has_body = progress.is_some();
         let sent = Instant::now();
-        let answer = lease.sender.send_request(Request::from_parts(head, body));
+        let mut request = Request::from_parts(head, body);
+        if let Some(interims) = ask.interims.clone() {
+            hyper::ext::on_informational(&mut request, move |interim| {
+                interims.tell(interim.status(), interim.headers());
+            });
+        }
+        let answer = lease.sender.send_request(request);
         let response = match self.awaited(answer, progress.as_deref()).await {
             Some(Ok(response)) => response,
             failed => {

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 
 use super::error::OriginError;
 use crate::config::{self, Endpoint, OriginKind, S3Origin};
+use crate::interim::Sink;
 use crate::semantics::path;
 
 /// What the edge wants of an origin.
@@ -25,6 +26,8 @@ pub struct Ask {
     /// What an origin that is not a bucket is told instead; of `headers` it gets the range and the conditions. `None`:
     /// no such origin is asked.
     pub told: Option<Arc<Told>>,
+    /// Where the origin's 1xx answers go. `None`: nowhere.
+    pub interims: Option<Sink>,
 }
 
 /// The viewer's request as a custom origin gets it (behaviour §4.4, §4.5).
@@ -54,6 +57,7 @@ impl Ask {
             headers: HeaderMap::new(),
             authorization: None,
             told: None,
+            interims: None,
         }
     }
 }

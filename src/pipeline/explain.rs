@@ -210,7 +210,13 @@ impl Explanation {
         let indices = [Some(behavior.origin), behavior.failover.as_ref().map(|failover| failover.origin)];
         self.origins =
             indices.into_iter().flatten().map(|index| site.origins[index].label().to_string()).collect();
-        let hop = Hop { viewer: SocketAddr::new(viewer, 0), request_id: "-", node: "-", name: "edgeseal" };
+        let hop = Hop {
+            viewer: SocketAddr::new(viewer, 0),
+            request_id: "-",
+            node: "-",
+            name: "edgeseal",
+            interims: None,
+        };
         let route = route(site, behavior, view, hop, paths)?;
         self.asks = Some(asks(&route.origin, &route.ask));
         Ok(())

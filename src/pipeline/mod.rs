@@ -37,6 +37,7 @@ use crate::config::response_headers::ResponseHeadersPolicy;
 use crate::config::{Behavior, ViewerProtocolPolicy};
 use crate::edge::{Edge, Site};
 use crate::error::Refusal;
+use crate::interim::Interims;
 use crate::observe::record::ResultType;
 use crate::origin::Origin;
 use crate::origin::request::{self, Ask};
@@ -312,6 +313,7 @@ fn ask(
         let mut told = told::told(behavior, view, raw_path, hop)?;
         accepted.tell(&mut told.headers);
         ask.told = Some(Arc::new(told));
+        ask.interims = hop.interims.and_then(Interims::arm);
     }
     Ok(ask)
 }

@@ -10,12 +10,13 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderName, REFERER, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, response};
+use http::{HeaderMap, HeaderValue, Method, Version, response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::body::Body;
 use crate::edge::{Edge, Site};
 use crate::error::Refusal;
+use crate::interim::Interims;
 use crate::observe::record::{DetailedResult, Record, ResultType, TlsFacts};
 use crate::origin::error::OriginError;
 use crate::policy::authority::Authority;
@@ -31,6 +32,8 @@ pub struct Connection {
     pub viewer: SocketAddr,
     /// `None`: plain HTTP.
     pub tls: Option<Secured>,
+    /// `None`: HTTP/2, for which there is no way to send 1xx answers.
+    pub interims: Option<Arc<Interims>>,
     requests: AtomicU64,
 }
 
@@ -46,8 +49,8 @@ pub struct Secured {
 
 impl Connection {
     #[must_use]
-    pub fn new(viewer: SocketAddr, tls: Option<Secured>) -> Arc<Self> {
-        Arc::new(Self { viewer, tls, requests: AtomicU64::new(0) })
+    pub fn new(viewer: SocketAddr, tls: Option<Secured>, interims: Option<Arc<Interims>>) -> Arc<Self> {
+        Arc::new(Self { viewer, tls, interims, requests: AtomicU64::new(0) })
     }
 
     /// Requests so far.
@@ -138,6 +141,8 @@ impl Transaction {
             request_id: &self.record.request_id,
             node: self.edge.marks.node(),
             name: &self.edge.identity.name,
+            // HTTP/1.0 does not know them (RFC 9110 §15.2).
+            interims: self.connection.interims.as_ref().filter(|_| self.record.version >= Version::HTTP_11),
         }
     }
 

@@ -1,12 +1,14 @@
 //! What of a viewer's request is an origin told that is not a bucket (behaviour §4.4, §4.5)?
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, COOKIE, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::{collapse, cookies, forward, key, query, viewer_header};
 use crate::config::{Behavior, OriginRequestPolicy, Selection};
+use crate::interim::Interims;
 use crate::origin::request::Told;
 use crate::semantics::hop;
 use crate::semantics::view::View;
@@ -29,6 +31,8 @@ pub struct Hop<'a> {
     pub node: &'a str,
     /// [`crate::config::Identity::name`]
     pub name: &'a str,
+    /// `None`: the viewer cannot be sent 1xx answers.
+    pub interims: Option<&'a Arc<Interims>>,
 }
 
 /// The request has been here already, or there are too many edges in front of this one.
@@ -149,7 +153,7 @@ fn add_hop(headers: &mut HeaderMap, view: &View<'_>, hop: Hop<'_>) {
         Version::HTTP_11 => "1.1",
         _ => "1.0",
     };
-    let Hop { viewer, request_id, node, name } = hop;
+    let Hop { viewer, request_id, node, name, interims: _ } = hop;
     extend(headers, view, &X_FORWARDED_FOR, ",", &viewer.ip().to_canonical().to_string());
     extend(headers, view, &VIA, ", ", &format!("{version} {node}.{name} ({name})"));
     extend(headers, view, &CDN_LOOP, ", ", &format!("{CDN_ID}; node={node}"));

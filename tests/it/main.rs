@@ -16,6 +16,7 @@ mod faults;
 #[cfg(feature = "geo")]
 mod geo;
 mod import;
+mod interim;
 mod invalidation;
 mod layers;
 mod operations;

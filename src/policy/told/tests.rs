@@ -11,6 +11,7 @@ const HOP: Hop<'static> = Hop {
     request_id: "id==",
     node: "abc",
     name: "edge",
+    interims: None,
 };
 
 fn list(names: &[&str]) -> Vec<Arc<str>> {
