@@ -87,6 +87,12 @@ impl Invalidations {
         since < self.latest() && self.held().hit(key, tags, since)
     }
 
+    /// Everything that is kept agrees with the rules up to here.
+    #[must_use]
+    pub fn swept_up_to(&self) -> Number {
+        self.swept.load(Ordering::Acquire)
+    }
+
     /// Would a fetch that began at `since` bring what has been invalidated? Its tags are not known yet.
     #[must_use]
     pub fn hit_fetch(&self, key: &str, since: Number) -> bool {
