@@ -101,8 +101,8 @@ pub(super) enum Wanted {
 
 /// `length`: bytes of the whole body, if known; without it there are no ranges (behaviour §6).
 pub(super) fn examine(view: &View<'_>, head: &Head, length: Option<u64>) -> Result<Wanted, Refusal> {
-    // A redirect is neither confirmed nor cut (RFC 9110 §13.2.1, §14.2).
-    if !head.status.is_success() {
+    // A redirect is neither confirmed nor cut, nor is what a server can do (RFC 9110 §13.2.1, §14.2).
+    if !head.status.is_success() || view.method == Method::OPTIONS {
         return Ok(Wanted::Whole);
     }
     let validators = head.validators();
@@ -202,6 +202,8 @@ mod tests {
             ("GET", &[("range", "bytes=0-1,3-4")], Ok(Wanted::Several(vec![(0, 1), (3, 4)]))),
             ("GET", &[("range", "bytes=3-4,0-1")], Ok(Wanted::Whole)),
             ("GET", &[("if-none-match", "\"1\""), ("range", "bytes=0-3")], Ok(Wanted::NotModified)),
+            ("OPTIONS", &[("if-none-match", "*")], Ok(Wanted::Whole)), // RFC 9110 §13.2.1
+            ("OPTIONS", &[("if-match", "\"2\"")], Ok(Wanted::Whole)),
             ("GET", &[("if-match", "\"2\""), ("range", "bytes=10-")], Err(412)),
             ("GET", &[("if-range", "\"1\""), ("range", "bytes=0-3")], part(0, 3)),
             ("GET", &[("if-range", "\"2\""), ("range", "bytes=0-3")], Ok(Wanted::Whole)),
