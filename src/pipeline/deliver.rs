@@ -139,6 +139,7 @@ fn respond(head: &Head, part: Option<(u64, u64)>, length: Option<u64>, body: Bod
     match (part, length) {
         (Some((first, last)), Some(length)) => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            forget_digests(response.headers_mut());
             response.headers_mut().insert(CONTENT_RANGE, range::content_range(first, last, length));
             response.headers_mut().insert(CONTENT_LENGTH, (last - first + 1).into());
         }
@@ -149,6 +150,12 @@ fn respond(head: &Head, part: Option<(u64, u64)>, length: Option<u64>, body: Bod
         (None, _) | (_, None) => *response.status_mut() = head.status,
     }
     response
+}
+
+/// Those of the content as it came (RFC 9530 §2): of a part they say nothing, and those of a part nothing of the whole.
+pub(super) fn forget_digests(headers: &mut HeaderMap) {
+    const DIGESTS: [&str; 2] = ["content-digest", "content-md5"];
+    DIGESTS.iter().for_each(|name| drop(headers.remove(*name)));
 }
 
 pub(super) fn not_modified(head: &Head, age: Duration, result: ResultType) -> Answer {
