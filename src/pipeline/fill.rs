@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 
 use super::intake::{Intake, Treatment};
-use super::{Keys, Route, sliced};
+use super::{Keys, Route, deliver, sliced};
 use crate::cache::Key;
 use crate::cache::budget::Share;
 use crate::cache::fill::{self, Writer};
@@ -112,8 +112,11 @@ impl Fetch {
         let admission = admission::response(answer, &self.route.behavior, u64::MAX, at);
         let lifetime = match admission {
             Admission::Store(lifetime) | Admission::Slices(lifetime, _) => lifetime,
-            // It still answers those who wait, as a whole answer would.
-            Admission::No(_) => freshness::lifetime(&self.route.behavior.cache_policy, &fields, at),
+            // It still answers who asked, as a whole answer would, and nobody else.
+            Admission::No(_) => {
+                let lifetime = freshness::lifetime(&self.route.behavior.cache_policy, &fields, at);
+                Lifetime { ttl: lifetime.initial_age, ..lifetime }
+            }
         };
         let mut object = object.confirmed(&response.headers, lifetime, at).tagged(self.tags(&fields));
         object.head = object.head.without(&self.withheld(&fields));
@@ -177,6 +180,7 @@ impl Fetch {
         let Some((first, _, Some(length))) = placed else {
             return lead.tell(News::Failed(OriginError::WrongRange));
         };
+        deliver::forget_digests(&mut response.headers);
         response.headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes")); // as it has shown
         let answer = admission::Answer {
             status: StatusCode::OK,

@@ -52,7 +52,7 @@ async fn a_large_private_answer_is_taken_by_nobody_else() {
 #[tokio::test]
 async fn what_a_private_confirmation_says_is_told_to_nobody_else() {
     let brief = Act::Send(answer("200 OK\r\ncache-control: max-age=1\r\netag: \"1\"", "a"));
-    for control in ["private", "no-store", "no-cache"] {
+    for control in ["private", "no-store", "no-cache", "max-age=60\r\nvary: *"] {
         let go = Arc::new(Notify::new());
         let fields = format!("cache-control: {control}\r\netag: \"1\"\r\nx-for");
         let same = format!("HTTP/1.1 304 X\r\n{fields}: one\r\n\r\n").into_bytes();
