@@ -46,6 +46,8 @@ pub enum News {
     Sliced(Arc<Object>, Takeable<Open>),
     /// The origin gave no object.
     Failed(OriginError),
+    /// The same, but this is only said to the one who asked. The others fetch for themselves.
+    FailedForOne(OriginError),
     /// It is for one viewer only: the one who asked, or whoever takes it. The others fetch for themselves.
     Released(NotStored, Takeable<OriginResponse>, Taker),
 }

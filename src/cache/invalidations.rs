@@ -87,6 +87,12 @@ impl Invalidations {
         since < self.latest() && self.held().hit(key, tags, since)
     }
 
+    /// Everything that is kept agrees with the rules up to here.
+    #[must_use]
+    pub fn swept_up_to(&self) -> Number {
+        self.swept.load(Ordering::Acquire)
+    }
+
     /// Would a fetch that began at `since` bring what has been invalidated? Its tags are not known yet.
     #[must_use]
     pub fn hit_fetch(&self, key: &str, since: Number) -> bool {
@@ -167,11 +173,14 @@ impl Rules {
     fn forget(&mut self, swept: Number, now: Timestamp) {
         let rules =
             self.exact.len() + self.tags.len() + self.prefixes.values().map(HashMap::len).sum::<usize>();
+        // The same path may be written again and again.
+        let mut too_many = self.batches.len().saturating_sub(MOST);
         while let Some(batch) = self.batches.first_entry()
             && *batch.key() <= swept
-            && (now.since(*batch.get()) >= KEEP || rules > MOST)
+            && (now.since(*batch.get()) >= KEEP || rules > MOST || too_many > 0)
         {
             self.forgotten = batch.remove_entry().0;
+            too_many = too_many.saturating_sub(1);
         }
         let forgotten = self.forgotten;
         self.exact.retain(|_, number| *number > forgotten);
@@ -254,6 +263,17 @@ mod tests {
         assert!(invalidations.hit_fetch("d\n/a", 0), "nobody knows yet what it will carry");
         assert!(!invalidations.hit_fetch("d\n/a", 1));
         assert!(!invalidations.hit_fetch("e\n/a", 0));
+    }
+
+    #[test]
+    fn one_path_that_is_written_again_and_again_takes_no_more_room_than_many() {
+        let invalidations = Invalidations::default();
+        let writes = MOST as u64 + 10;
+        (0..writes).for_each(|_| invalidations.add_key("d\n/a", at(0)));
+        invalidations.swept(writes, at(1));
+        assert!(invalidations.rules.read().unwrap().batches.len() <= MOST);
+        assert!(invalidations.hit_fetch("d\n/a", writes - 1), "the last is known");
+        assert!(!invalidations.hit_fetch("d\n/b", writes - 1));
     }
 
     #[test]

@@ -102,7 +102,8 @@ impl Memory {
         let large = match &entry {
             Entry::Object(object) => object.weight() > AT_ONCE,
             Entry::Slice(pieces) => pieces.weight() > AT_ONCE,
-            Entry::Error { .. } | Entry::NotStored { .. } | Entry::Varies(_) => false,
+            Entry::Error { error, .. } => error.answer().is_some_and(|answer| answer.weight() > AT_ONCE),
+            Entry::NotStored { .. } | Entry::Varies(_) => false,
         };
         // No invalidation comes between the question and the insertion.
         let rules = self.invalidations.held();
@@ -123,8 +124,9 @@ impl Memory {
     /// Lets go of everything that has been invalidated, and of the rules that nobody needs any more.
     pub fn sweep(&self, now: Timestamp) {
         let number = self.invalidations.latest();
+        let swept = self.invalidations.swept_up_to();
         for (key, Kept { entry, since }) in &self.entries {
-            if self.invalidations.held().hit(&key, entry.tags(), since) {
+            if self.invalidations.held().hit(&key, entry.tags(), since.max(swept)) {
                 self.entries.invalidate(&*key);
             }
         }
@@ -218,6 +220,42 @@ mod tests {
         }
         let alive = seen.iter().filter(|object| object.strong_count() > 0).count();
         assert!(alive <= 3, "{alive} objects of 512 KiB in a cache of 1 MiB");
+    }
+
+    #[test]
+    fn what_a_large_error_displaces_is_let_go_at_once() {
+        use crate::origin::custom::ErrorAnswer;
+        use crate::origin::s3_error::Cause;
+        let memory = Memory::new(1 << 20, |_| ());
+        let mut seen = Vec::new();
+        for i in 0..60 {
+            let answer = Arc::new(ErrorAnswer { headers: HeaderMap::new(), body: vec![0; 1 << 19].into() });
+            seen.push(Arc::downgrade(&answer));
+            let fields = Arc::default();
+            let error = OriginError::Refused {
+                status: 404,
+                cause: Cause::Other,
+                code: None,
+                fields,
+                answer: Some(answer),
+            };
+            let entry = Entry::Error { error, until: Timestamp::default(), behind: None };
+            memory.insert(Key::from(format!("k{i}")), entry, 0);
+        }
+        let alive = seen.iter().filter(|answer| answer.strong_count() > 0).count();
+        assert!(alive <= 3, "{alive} errors of 512 KiB in a cache of 1 MiB");
+    }
+
+    #[test]
+    fn a_sweep_leaves_what_is_older_than_the_rules_that_are_forgotten() {
+        let memory = Memory::new(1 << 20, |_| ());
+        memory.insert("d\n/a".into(), object(1000), 0);
+        for minute in [0, 20, 40, 60] {
+            let now = Timestamp::from_secs(60 * minute);
+            memory.invalidations().add("d", &[parse("/b").unwrap()], now);
+            memory.sweep(now);
+            assert!(memory.get("d\n/a").is_some(), "after {minute} minutes, and it was never meant");
+        }
     }
 
     fn invalidate(memory: &Memory, path: &str) {

@@ -125,7 +125,7 @@ impl Head {
         for name in names {
             headers.remove(name);
         }
-        Self::new(self.status, &headers)
+        Self { made: self.made, ..Self::new(self.status, &headers) }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
@@ -370,6 +370,27 @@ mod tests {
         }
         let updated = head.updated(&map(&[("etag", "bare")])).updated(&HeaderMap::new());
         assert_eq!(updated.origin_etag().unwrap(), "bare");
+    }
+
+    #[test]
+    fn what_is_withheld_takes_nothing_along_that_the_edge_has_made() {
+        let own = map(&[("etag", "\"1\""), ("content-type", "text/css"), ("x-a", "1")]);
+        let withheld = [HeaderName::from_static("x-a")];
+        let head = Head::compressed(StatusCode::OK, &own, Coding::Gzip).without(&withheld);
+        assert_eq!(head.get(&withheld[0]), None);
+        let confirmed = head.updated(&map(&[("etag", "\"1\""), ("vary", "Origin")]));
+        for head in [head, confirmed] {
+            assert!(head.is_compressed());
+            assert_eq!(head.origin_etag().unwrap(), "\"1\"");
+            assert_eq!(
+                head.get(&ETAG).unwrap(),
+                "W/\"1\"",
+                "two codings, two strong tags (RFC 9110 §8.8.3.3)"
+            );
+        }
+        let head =
+            Head::varying(StatusCode::OK, &own).without(&withheld).updated(&map(&[("vary", "Origin")]));
+        assert!(head.iter().any(|(name, value)| name == "vary" && value == "Accept-Encoding"));
     }
 
     #[test]

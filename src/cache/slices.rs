@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! head    an Object whose content is a Layout, under the object's key: freshness, headers, length, strong ETag
-//! slice   Pieces under (key, ETag, index): no freshness of its own, for these bytes of this version never change
+//! slice   Pieces under (key, ETag, length, index): no freshness of its own, for these bytes of this version never change
 //! ```
 //!
 //! A slice is asked for with `If-Match`, so bytes of two versions never meet in one body: when the object has changed,
@@ -44,7 +44,7 @@ pub type Asked = Pin<Box<dyn Future<Output = Result<Inflow, OriginError>> + Send
 pub trait Source: fmt::Debug + Send + Sync {
     /// Asks for the bytes from `first` to `last`, both included, of this version and no other.
     ///
-    /// The future's error is [`OriginError::Refused`] when that version is no more.
+    /// The future's error [says so](OriginError::says_it_is_another) when that version is no more.
     fn range(&self, first: u64, last: u64) -> Asked;
 }
 
@@ -148,7 +148,7 @@ impl Version {
 
     /// Forgets the version when the origin has said that it is no more.
     fn forget_if_gone(&self, error: &OriginError) {
-        if let OriginError::Refused { status: 400..=499, .. } = error
+        if error.says_it_is_another()
             && let Some(Entry::Object(object)) = self.memory().get(&self.key)
             && object.layout() == Some(&self.layout)
         {
@@ -160,9 +160,11 @@ impl Version {
         &self.slices.memory
     }
 
-    /// No header's name has a quote in it, so no object's key ends like this.
+    /// No header's name has a quote in it, so no object's key ends like this. The length is part of it, for an origin may
+    /// call two versions by one name, and a slice must have all of its bytes.
     fn slice_key(&self, index: u64) -> Key {
-        Key::from(format!("{}\n#{}\n{index}", self.key, self.layout.etag))
+        let Layout { length, etag, .. } = &self.layout;
+        Key::from(format!("{}\n#{etag}\n{length}\n{index}", self.key))
     }
 
     /// The slice: kept, arriving, or from now on arriving. `None`: nobody has it, and `want` says not to ask.

@@ -217,6 +217,13 @@ impl OriginError {
         }
     }
 
+    /// What part of a version was asked for, this says that there is another by now, or none: a refusal, or an answer about
+    /// something else, as of an origin that does not know `If-Match`.
+    #[must_use]
+    pub fn says_it_is_another(&self) -> bool {
+        matches!(self, Self::Refused { status: 400..=499, .. } | Self::WrongRange)
+    }
+
     /// Nothing came back at all: is the origin there?
     #[must_use]
     pub fn is_unreachable(&self) -> bool {

@@ -101,8 +101,8 @@ pub(super) enum Wanted {
 
 /// `length`: bytes of the whole body, if known; without it there are no ranges (behaviour §6).
 pub(super) fn examine(view: &View<'_>, head: &Head, length: Option<u64>) -> Result<Wanted, Refusal> {
-    // A redirect is neither confirmed nor cut (RFC 9110 §13.2.1, §14.2).
-    if !head.status.is_success() {
+    // A redirect is neither confirmed nor cut, nor is what a server can do (RFC 9110 §13.2.1, §14.2).
+    if !head.status.is_success() || view.method == Method::OPTIONS {
         return Ok(Wanted::Whole);
     }
     let validators = head.validators();
@@ -139,6 +139,7 @@ fn respond(head: &Head, part: Option<(u64, u64)>, length: Option<u64>, body: Bod
     match (part, length) {
         (Some((first, last)), Some(length)) => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            forget_digests(response.headers_mut());
             response.headers_mut().insert(CONTENT_RANGE, range::content_range(first, last, length));
             response.headers_mut().insert(CONTENT_LENGTH, (last - first + 1).into());
         }
@@ -149,6 +150,12 @@ fn respond(head: &Head, part: Option<(u64, u64)>, length: Option<u64>, body: Bod
         (None, _) | (_, None) => *response.status_mut() = head.status,
     }
     response
+}
+
+/// Those of the content as it came (RFC 9530 §2): of a part they say nothing, and those of a part nothing of the whole.
+pub(super) fn forget_digests(headers: &mut HeaderMap) {
+    const DIGESTS: [&str; 2] = ["content-digest", "content-md5"];
+    DIGESTS.iter().for_each(|name| drop(headers.remove(*name)));
 }
 
 pub(super) fn not_modified(head: &Head, age: Duration, result: ResultType) -> Answer {
@@ -202,6 +209,8 @@ mod tests {
             ("GET", &[("range", "bytes=0-1,3-4")], Ok(Wanted::Several(vec![(0, 1), (3, 4)]))),
             ("GET", &[("range", "bytes=3-4,0-1")], Ok(Wanted::Whole)),
             ("GET", &[("if-none-match", "\"1\""), ("range", "bytes=0-3")], Ok(Wanted::NotModified)),
+            ("OPTIONS", &[("if-none-match", "*")], Ok(Wanted::Whole)), // RFC 9110 §13.2.1
+            ("OPTIONS", &[("if-match", "\"2\"")], Ok(Wanted::Whole)),
             ("GET", &[("if-match", "\"2\""), ("range", "bytes=10-")], Err(412)),
             ("GET", &[("if-range", "\"1\""), ("range", "bytes=0-3")], part(0, 3)),
             ("GET", &[("if-range", "\"2\""), ("range", "bytes=0-3")], Ok(Wanted::Whole)),

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 
 use super::intake::{Intake, Treatment};
-use super::{Keys, Route, sliced};
+use super::{Keys, Route, deliver, sliced};
 use crate::cache::Key;
 use crate::cache::budget::Share;
 use crate::cache::fill::{self, Writer};
@@ -112,8 +112,11 @@ impl Fetch {
         let admission = admission::response(answer, &self.route.behavior, u64::MAX, at);
         let lifetime = match admission {
             Admission::Store(lifetime) | Admission::Slices(lifetime, _) => lifetime,
-            // It still answers those who wait, as a whole answer would.
-            Admission::No(_) => freshness::lifetime(&self.route.behavior.cache_policy, &fields, at),
+            // It still answers who asked, as a whole answer would, and nobody else.
+            Admission::No(_) => {
+                let lifetime = freshness::lifetime(&self.route.behavior.cache_policy, &fields, at);
+                Lifetime { ttl: lifetime.initial_age, ..lifetime }
+            }
         };
         let mut object = object.confirmed(&response.headers, lifetime, at).tagged(self.tags(&fields));
         object.head = object.head.without(&self.withheld(&fields));
@@ -177,6 +180,7 @@ impl Fetch {
         let Some((first, _, Some(length))) = placed else {
             return lead.tell(News::Failed(OriginError::WrongRange));
         };
+        deliver::forget_digests(&mut response.headers);
         response.headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes")); // as it has shown
         let answer = admission::Answer {
             status: StatusCode::OK,
@@ -269,7 +273,10 @@ impl Fetch {
             self.route.behavior.asks,
             now,
         );
-        match ttl.filter(|_| error.came_from_origin()) {
+        let one_viewers = self.is_one_viewers(&error);
+        let ttl = ttl.filter(|_| error.came_from_origin() && !one_viewers);
+        let alone = one_viewers || (ttl.is_none() && self.is_unwelcome(&error));
+        match ttl {
             Some(ttl) => {
                 let behind = previous.filter(|object| object.lifetime.last_resort);
                 self.insert(lead, Entry::Error { error: error.clone(), until: now.after(ttl), behind });
@@ -278,7 +285,19 @@ impl Fetch {
             None if !error.allows_stale() => self.edge.store.memory.remove(lead.key()),
             None => {}
         }
-        lead.tell(News::Failed(error));
+        lead.tell(if alone { News::FailedForOne(error) } else { News::Failed(error) });
+    }
+
+    /// Would another viewer be told otherwise? An outage is everybody's.
+    fn is_one_viewers(&self, error: &OriginError) -> bool {
+        let answer = error.answer().filter(|_| error.status().is_client_error());
+        answer.is_some_and(|answer| vary::of(&answer.headers, &self.route.behavior) != Vary::By(Vec::new()))
+    }
+
+    /// Does its origin want it kept from others?
+    fn is_unwelcome(&self, error: &OriginError) -> bool {
+        let control = |fields| freshness::control(&self.route.behavior.cache_policy, fields);
+        error.answer().is_some_and(|answer| freshness::is_unwelcome(&control(&answer.headers)))
     }
 
     /// Puts an object where the next viewer looks for it: itself first, then the way to it.
@@ -315,10 +334,15 @@ impl Fetch {
         freshness::control(&self.route.behavior.cache_policy, fields).withheld.into()
     }
 
-    /// What is private, or one of several variants, is for the viewer who asked; what is only too large is anybody's.
+    /// What is private, even in part, or one of several variants, is for the viewer who asked; what is only too large is
+    /// anybody's.
     fn release(&self, lead: &Lead, why: NotStored, response: Option<OriginResponse>) {
+        let behavior = &self.route.behavior;
         let same_for_all = response.as_ref().is_some_and(|response| {
-            vary::of(&response.headers, &self.route.behavior) == Vary::By(Vec::new())
+            let control = freshness::control(&behavior.cache_policy, &response.headers);
+            vary::of(&response.headers, behavior) == Vary::By(Vec::new())
+                && control.withheld.is_empty()
+                && !freshness::is_unwelcome(&control)
         });
         let anyones = same_for_all && matches!(why, NotStored::TooLarge | NotStored::Unframed);
         let taker = if anyones { Taker::Anyone } else { Taker::Leader };

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
+use super::deliver::forget_digests;
 use crate::body::Body;
 use crate::cache::object::Object;
 use crate::cache::pieces::Pieces;
@@ -36,6 +37,7 @@ pub(super) fn respond(object: &Object, pieces: &Arc<Pieces>, parts: &[(u64, u64)
     let mut response = Response::new(Body::Chain(chain));
     *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     *response.headers_mut() = object.head.to_map();
+    forget_digests(response.headers_mut());
     let kind = format!("multipart/byteranges; boundary={boundary}");
     if let Ok(kind) = HeaderValue::try_from(kind) {
         response.headers_mut().insert(CONTENT_TYPE, kind);

@@ -47,7 +47,7 @@ pub(super) async fn serve(
     let (reader, was_there) = match version.read(first, last, open).await {
         Ok(read) => read,
         // The object has changed: what there is now, for this viewer. The next begins anew.
-        Err(OriginError::Refused { status: 400..=499, .. }) => return pass::pass(route, view).await,
+        Err(error) if error.says_it_is_another() => return pass::pass(route, view).await,
         Err(error) => return Err(error.into()),
     };
     let result = if was_there { result } else { ResultType::Miss };
@@ -85,9 +85,10 @@ pub(super) fn bytes(first: u64, last: u64) -> HeaderValue {
 /// Is this a part of that version, whatever the origin makes of `If-Match`?
 fn check(response: &OriginResponse, first: u64, layout: &Layout) -> Result<(), OriginError> {
     if response.status != StatusCode::PARTIAL_CONTENT {
-        return Err(OriginError::InvalidResponse("no 206 to a range request"));
+        return Err(OriginError::WrongRange);
     }
-    let same = response.headers.get(ETAG).is_none_or(|etag| etag.as_bytes() == layout.etag.as_bytes());
+    // A 206 must say it where a 200 would (RFC 9110 §15.3.7).
+    let same = response.headers.get(ETAG).is_some_and(|etag| etag.as_bytes() == layout.etag.as_bytes());
     let found = response.headers.get(CONTENT_RANGE).and_then(range::parse_content_range);
     match found {
         Some((from, _, Some(length))) if same && from == first && length == layout.length => Ok(()),

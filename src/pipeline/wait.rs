@@ -48,7 +48,7 @@ pub(super) async fn fetch(
             (flight, false)
         }
     };
-    Waiting { edge, route, view, keys, why, leads }.hear(&flight).await
+    Waiting { edge, route, view, keys, why, leads }.hear(flight).await
 }
 
 /// Asks about what is never fresh, for this viewer alone (behaviour §5.1, §5.7).
@@ -62,7 +62,7 @@ pub(super) async fn ask(
     let (lead, flight) = edge.store.inflight.alone(&keys.own);
     let fetch = Fetch::new(edge, route.clone(), view, &keys);
     tokio::spawn(fetch.bring(lead, Some(object), None));
-    Waiting { edge, route, view, keys, why: Forward::Stale, leads: true }.hear(&flight).await
+    Waiting { edge, route, view, keys, why: Forward::Stale, leads: true }.hear(flight).await
 }
 
 /// Serves an object that is there.
@@ -93,7 +93,7 @@ fn far_ahead(edge: &Edge, view: &View<'_>) -> Option<(u64, u64)> {
     let size = edge.store.slice_size;
     (first >= size.max(deliver::WAIT_AHEAD)).then(|| {
         let begin = first / size * size;
-        (begin, begin + (size - 1))
+        (begin, begin.saturating_add(size - 1))
     })
 }
 
@@ -118,11 +118,14 @@ struct Waiting<'a, 'v> {
 }
 
 impl Waiting<'_, '_> {
-    async fn hear(self, flight: &Flight) -> Result<Answer, Refusal> {
+    /// Whoever turns away lets go of the flight and its news first: with them a body waits for who has yet to read it.
+    async fn hear(self, flight: Arc<Flight>) -> Result<Answer, Refusal> {
         let Self { edge, view, leads, .. } = self;
         let result = if leads { ResultType::Miss } else { ResultType::Hit };
         let miss = Story::forwarded(self.why).collapsed(!leads);
-        match flight.news().await {
+        let news = flight.news().await;
+        drop(flight);
+        match news {
             News::Arriving(arriving) if self.may_have(arriving.variant.as_deref()) => {
                 let now = clock::now();
                 let kept = miss.stored();
@@ -130,8 +133,14 @@ impl Waiting<'_, '_> {
                     Some(answer) => {
                         story::told(edge, Ok(answer), || kept.with_status(arriving.head.status.as_u16()))
                     }
-                    None => self.pass("not-shared").await,
+                    None => {
+                        drop(arriving);
+                        self.pass("not-shared").await
+                    }
                 }
+            }
+            News::Ready(object, Whence::Confirmed) if !leads && object.lifetime.is_never_fresh() => {
+                self.pass("not-shared").await
             }
             News::Ready(object, whence) if self.may_have(object.variant.as_deref()) => {
                 let now = clock::now();
@@ -154,10 +163,18 @@ impl Waiting<'_, '_> {
                 let answer = sliced::serve(edge, &self.route, view, key, &object, layout, known).await;
                 story::told(edge, answer, || miss.with_status(200).stored())
             }
-            News::Sliced(object, _) => self.another(object.variant.as_deref()).await,
-            News::Arriving(arriving) => self.another(arriving.variant.as_deref()).await,
-            News::Ready(object, _) => self.another(object.variant.as_deref()).await,
-            News::Failed(error) => Err(error.into()),
+            News::Arriving(arriving) => {
+                let variant = arriving.variant.clone();
+                drop(arriving);
+                self.another(variant).await
+            }
+            News::Sliced(object, open) => {
+                drop(open);
+                self.another(object.variant.clone()).await
+            }
+            News::Ready(object, _) => self.another(object.variant.clone()).await,
+            News::FailedForOne(_) if !leads => self.pass("not-shared").await,
+            News::Failed(error) | News::FailedForOne(error) => Err(error.into()),
             News::Released(why, released, taker) => {
                 let takes = (leads || taker == Taker::Anyone) && pass::wants_whole(view);
                 let Some(response) = takes.then(|| released.take()).flatten() else {
@@ -181,10 +198,10 @@ impl Waiting<'_, '_> {
 
     /// What has come is not this viewer's variant: now it is known what to ask for. Should that vary by something else
     /// again, the viewer has waited enough.
-    async fn another(self, variant: Option<&Variant>) -> Result<Answer, Refusal> {
+    async fn another(self, variant: Option<Arc<Variant>>) -> Result<Answer, Refusal> {
         match variant {
             Some(variant) if !self.keys.is_of_variant() => {
-                let keys = Keys { own: self.key_of(variant).into(), primary: self.keys.primary };
+                let keys = Keys { own: self.key_of(&variant).into(), primary: self.keys.primary };
                 Box::pin(fetch(self.edge, self.route, self.view, keys, None)).await
             }
             _ => self.pass("another-variant").await,

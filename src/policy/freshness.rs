@@ -82,7 +82,8 @@ fn targeted_control(policy: &CachePolicy, response: &HeaderMap) -> Option<CacheC
 }
 
 /// The origin would rather not have it cached.
-pub(super) fn is_unwelcome(control: &CacheControl) -> bool {
+#[must_use]
+pub fn is_unwelcome(control: &CacheControl) -> bool {
     keeps_out(control) || control.no_cache
 }
 

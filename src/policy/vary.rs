@@ -10,14 +10,15 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{key, viewer_header};
+use super::{freshness, key, told, viewer_header};
 use crate::config::{Behavior, Selection};
 use crate::semantics::view::View;
 
 /// An answer that varies by more fields than this is nobody else's, and not kept.
 pub const MAX_NAMES: usize = 8;
 
-/// What an answer varies by beside what is in the key.
+/// What an answer varies by beside what is in the key: by what it names, and by the viewer's credential if the origin was
+/// told of it, unless it says that it may be shared all the same (RFC 9111 §3.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Vary {
     /// Sorted, unique; empty: by nothing.
@@ -42,6 +43,9 @@ pub fn of(response: &HeaderMap, behavior: &Behavior) -> Vary {
         if selects(&name, behavior) {
             names.push(name);
         }
+    }
+    if tells_credential(behavior) && !is_public(response, behavior) {
+        names.push(AUTHORIZATION);
     }
     let names = union(&names, &[]);
     if names.len() > MAX_NAMES { Vary::Any } else { Vary::By(names) }
@@ -70,6 +74,9 @@ pub fn selecting(behavior: &Behavior, view: &View<'_>) -> HeaderMap {
             None => fields.remove(name), // a viewer's own
         };
     }
+    if let Some(host) = told::host(view) {
+        fields.insert(HOST, host); // HTTP/2 has no such field
+    }
     fields
 }
 
@@ -88,7 +95,7 @@ pub fn key(primary: &str, names: &[HeaderName], selecting: &HeaderMap) -> String
         }
         key.push(':');
         let value = normalized(name, selecting);
-        if name == COOKIE {
+        if name == COOKIE || name == AUTHORIZATION {
             key.push_str(&key::digest(&value));
         } else {
             key.extend(value.iter().map(|&byte| char::from(byte)));
@@ -133,13 +140,27 @@ fn normalized(name: &HeaderName, fields: &HeaderMap) -> Vec<u8> {
 fn selects(name: &HeaderName, behavior: &Behavior) -> bool {
     // In the key, or the same for all of one key.
     let normalized = behavior.encoding.gzip || behavior.encoding.brotli;
-    if behavior.cache_policy.headers.contains(name)
-        || (name == ACCEPT_ENCODING && normalized)
-        || name == AUTHORIZATION
-    {
+    if behavior.cache_policy.headers.contains(name) || (name == ACCEPT_ENCODING && normalized) {
         return false;
     }
+    if name == AUTHORIZATION {
+        return tells_credential(behavior);
+    }
     is_told(name, behavior) || !is_everybodys(name)
+}
+
+/// Does the origin get the viewer's credential, which the key does not hold? A bucket does by the key alone (behaviour §4.5).
+fn tells_credential(behavior: &Behavior) -> bool {
+    let request = behavior.origin_request_policy.as_ref();
+    behavior.asks.custom
+        && request.is_some_and(|policy| policy.headers.takes(AUTHORIZATION.as_str()))
+        && !behavior.cache_policy.headers.contains(&AUTHORIZATION)
+}
+
+/// RFC 9111 §3.5
+fn is_public(response: &HeaderMap, behavior: &Behavior) -> bool {
+    let control = freshness::control(&behavior.cache_policy, response);
+    control.public || control.must_revalidate || control.s_maxage.is_some()
 }
 
 /// Does the origin get it, as the viewer sent it or as the edge made it?
@@ -158,6 +179,9 @@ fn is_told(name: &HeaderName, behavior: &Behavior) -> bool {
 
 /// The edge makes it, and not of the request alone: what it will be for another viewer cannot be told from theirs.
 fn is_of_connection(name: &HeaderName, behavior: &Behavior) -> bool {
+    if behavior.asks.custom && name.as_str() == "x-forwarded-for" {
+        return true;
+    }
     let mut made = behavior.origin_request_policy.iter().flat_map(|policy| &policy.viewer_headers);
     made.any(|made| made.name() == name.as_str() && !made.may_be_keyed())
 }

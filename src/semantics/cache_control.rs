@@ -21,6 +21,8 @@ pub struct CacheControl {
     pub withheld: Vec<HeaderName>,
     /// `no-store` is only for caches that do not know the status (RFC 9111 §5.2.2.3).
     pub must_understand: bool,
+    /// Also what was got with a credential is everybody's (RFC 9111 §3.5).
+    pub public: bool,
     pub must_revalidate: bool,
     pub proxy_revalidate: bool,
     pub no_transform: bool,
@@ -67,6 +69,7 @@ impl CacheControl {
                 None => self.private = true,
             },
             b"must-understand" => self.must_understand = true,
+            b"public" => self.public = true,
             b"must-revalidate" => self.must_revalidate = true,
             b"proxy-revalidate" => self.proxy_revalidate = true,
             b"no-transform" => self.no_transform = true,

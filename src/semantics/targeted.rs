@@ -58,6 +58,7 @@ fn add(control: &mut CacheControl, name: &str, value: &Value) -> Option<()> {
         "private" => control.private = qualified(value)?,
         "no-store" => control.no_store = flag()?,
         "must-understand" => control.must_understand = flag()?,
+        "public" => control.public = flag()?,
         "must-revalidate" => control.must_revalidate = flag()?,
         "proxy-revalidate" => control.proxy_revalidate = flag()?,
         "max-age" => control.max_age = seconds()?,

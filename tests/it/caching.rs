@@ -8,6 +8,7 @@ mod keys;
 mod never_fresh;
 mod policies;
 mod preflight;
+mod private;
 mod sizes;
 mod stale;
 mod variants;

@@ -1,12 +1,14 @@
 //! Origins that are not buckets, what they are told, and requests that change something.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Method;
+use tokio::sync::Notify;
 
 use crate::support::scripted::{Act, Scripted};
 use crate::support::viewer::{ask, get, over_h2, plain, raw};
-use crate::support::{Bucket, PLAIN, Stage};
+use crate::support::{Bucket, PLAIN, Stage, eventually};
 
 const ALL_METHODS: &str =
     "allowed_methods = [\"GET\", \"HEAD\", \"OPTIONS\", \"PUT\", \"PATCH\", \"POST\", \"DELETE\"]\n";
@@ -129,6 +131,68 @@ async fn cookies_come_and_go_only_where_a_policy_takes_them() {
         }
         assert_eq!(origin.heads().len(), 1);
         assert_eq!(field(&origin.heads()[0], "cookie"), sent, "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_got_with_a_credential_is_served_to_nobody_else() {
+    let answer = |control: &str, body: &str| {
+        let length = body.len();
+        Act::send(&format!(
+            "HTTP/1.1 200 OK\r\ncache-control: {control}\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
+    };
+    // RFC 9111 §3.5
+    for (control, expected) in [
+        ("max-age=60", ["Miss one", "Miss two", "Hit one", "Miss none", "Hit none"]),
+        ("public, max-age=60", ["Miss one", "Hit one", "Hit one", "Hit one", "Hit one"]),
+    ] {
+        let origin = Scripted::start(["one", "two", "none"].map(|body| answer(control, body))).await;
+        let stage = custom(&origin, "", "origin_request_policy = \"AllViewer\"").await;
+        let mut found = Vec::new();
+        for credential in [Some("Bearer 1"), Some("Bearer 2"), Some("Bearer 1"), None, None] {
+            let fields: Vec<_> = credential.map(|value| ("authorization", value)).into_iter().collect();
+            let seen = ask(stage.https(), Method::GET, "/a", &fields).await;
+            found.push(seen.header("x-cache").replace("from edgeseal", seen.text()));
+        }
+        assert_eq!(found, expected, "{control}");
+    }
+}
+
+/// Whose error it is: told and kept as the object would be.
+#[tokio::test]
+async fn an_error_of_one_viewer_is_told_to_no_other() {
+    let error = |fields: &str, body: &str| {
+        format!("HTTP/1.1 404 X\r\n{fields}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    };
+    let telling =
+        "origin_request_policy = \"more\"\n[[origin_request_policy]]\nname = \"more\"\nheaders = [\"X-V\"]";
+    for (fields, apart) in [
+        ("cache-control: private", true),
+        ("cache-control: no-store", true),
+        ("vary: X-V", true),
+        ("x-a: 1", false),
+    ] {
+        let go = Arc::new(Notify::new());
+        let script = [Act::SendAfter(Arc::clone(&go), error(fields, "one")), Act::Send(error(fields, "two"))];
+        let origin = Scripted::start(script).await;
+        let stage = custom(&origin, "", telling).await;
+        let edge = stage.https();
+        let viewer = |v| tokio::spawn(async move { ask(edge, Method::GET, "/a", &[("x-v", v)]).await });
+        let first = viewer("1");
+        eventually("the first is on its way", || async { origin.heads().len() == 1 }).await;
+        let second = viewer("2");
+        let collapsed = "edgeseal_cache_collapsed_requests_total";
+        eventually("the second waits", || async { stage.metric(collapsed) == 1.0 }).await;
+        go.notify_one();
+        let told = [first.await.unwrap(), second.await.unwrap()].map(|seen| seen.text().to_owned());
+        assert_eq!(told, if apart { ["one", "two"] } else { ["one", "one"] }, "{fields}");
+    }
+    let script = ["one", "two"].map(|body| Act::Send(error("vary: X-V", body)));
+    let origin = Scripted::start(script).await;
+    let stage = custom(&origin, "", telling).await;
+    for (v, expected) in [("1", "one"), ("2", "two")] {
+        assert_eq!(ask(stage.https(), Method::GET, "/a", &[("x-v", v)]).await.text(), expected);
     }
 }
 

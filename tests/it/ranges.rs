@@ -5,8 +5,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::Method;
 use http_body_util::BodyExt;
 
+use crate::support::scripted::{Act, Scripted};
 use crate::support::viewer::{Seen, ask, begin, get};
-use crate::support::{Bucket, PLAIN, Stage, pattern};
+use crate::support::{Bucket, PLAIN, Stage, eventually, pattern};
 
 const MIB: usize = 1 << 20;
 
@@ -73,6 +74,25 @@ async fn several_ranges_of_a_stored_object_come_as_parts() {
     let other = [("range", "bytes=0-1,3-4"), ("if-range", OTHER)];
     assert_eq!(ask(stage.https(), Method::GET, "/a", &other).await.status, 200);
     assert_eq!(bucket.fetches("a"), 1);
+}
+
+/// RFC 9530 §2: it is of the content as it is sent.
+#[tokio::test]
+async fn a_part_has_not_the_digest_of_the_whole() {
+    let digest = "content-digest: sha-256=:x:\r\ncontent-md5: x\r\nrepr-digest: sha-256=:x:\r\n";
+    let answer = format!("HTTP/1.1 200 OK\r\n{digest}content-length: 10\r\n\r\n0123456789");
+    let origin = Scripted::start([Act::send(&answer)]).await;
+    let stage = Stage::start(PLAIN, &origin.url()).await;
+    for (range, status, expected) in
+        [("bytes=0-1", 206, ""), ("bytes=0-1,3-4", 206, ""), ("bytes=x", 200, "sha-256=:x:")]
+    {
+        let seen = ask(stage.https(), Method::GET, "/a", &[("range", range)]).await;
+        assert_eq!((seen.status, seen.header("content-digest")), (status, expected), "{range}");
+        assert_eq!(seen.header("content-md5").is_empty(), expected.is_empty(), "{range}");
+        assert_eq!(seen.header("repr-digest"), "sha-256=:x:", "{range}");
+        // The rest must be in memory.
+        eventually("it is stored", || async { stage.server.edge.store.inflight.is_empty() }).await;
+    }
 }
 
 #[tokio::test]

@@ -230,6 +230,17 @@ async fn the_head_of_a_newer_version_is_not_forgotten_for_an_older() {
     assert!(edge.knows_head());
 }
 
+/// An origin that calls everything by one name.
+#[tokio::test]
+async fn a_version_of_another_length_has_slices_of_its_own() {
+    let mut edge = Edge::new(150, 1 << 20, 1 << 20);
+    assert_eq!(read(&edge.learn(), 0, 149).await.unwrap(), bytes(0, 0, 149));
+    edge.length = 350;
+    let longer = edge.learn();
+    assert_eq!(read(&longer, 100, 349).await.unwrap(), bytes(0, 100, 349));
+    assert_eq!(read(&longer, 190, 199).await.unwrap(), bytes(0, 190, 199));
+}
+
 #[tokio::test]
 async fn without_room_a_slice_is_read_and_not_kept() {
     let edge = Edge::new(500, 1 << 20, 50);

@@ -100,6 +100,67 @@ fn what_an_answer_varies_by() {
     }
 }
 
+/// Another origin than a bucket is told more.
+#[test]
+fn what_a_custom_origin_is_told_of_by_the_edge_itself() {
+    for (told, line, expected) in [
+        (Selection::None, "X-Forwarded-For", None), // the viewer's address, in every request
+        (Selection::All, "X-Forwarded-For", None),
+        (Selection::None, "Authorization", Some(&[][..])),
+        (Selection::All, "Authorization", Some(&["authorization"])),
+        (Selection::All, "Host", Some(&["authorization", "host"])),
+    ] {
+        let mut behavior = behavior(&[], told, Selection::None);
+        behavior.asks = crate::config::Asks { s3: false, custom: true };
+        let expected = expected.map_or(Vary::Any, |expected| Vary::By(names(expected)));
+        assert_eq!(of(&vary(&[line]), &behavior), expected, "{line}");
+    }
+}
+
+/// RFC 9111 §3.5
+#[test]
+fn what_was_got_with_a_credential_is_for_those_who_have_it() {
+    for (control, by_credential) in [
+        ("max-age=60", true),
+        ("public, max-age=60", false),
+        ("s-maxage=60", false),
+        ("max-age=60, must-revalidate", false),
+    ] {
+        for (keyed, custom, told, expected) in [
+            (&[][..], true, Selection::All, by_credential),
+            (&["authorization"], true, Selection::All, false), // in the key
+            (&[], true, Selection::None, false),               // not told
+            (&[], false, Selection::All, false),               // a bucket is told by the key alone
+        ] {
+            let mut behavior = behavior(keyed, told, Selection::None);
+            behavior.asks = crate::config::Asks { s3: !custom, custom };
+            let expected = Vary::By(names(if expected { &["authorization"] } else { &[] }));
+            assert_eq!(
+                of(&fields(&[("cache-control", control)]), &behavior),
+                expected,
+                "{control} {keyed:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_host_tells_variants_apart_by_whatever_protocol_it_comes() {
+    let behavior = behavior(&[], Selection::All, Selection::None);
+    let of = |uri: &str, host: Option<&str>| {
+        let mut request = http::Request::builder().uri(uri);
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let view = crate::semantics::view::parse(&parts, true).unwrap();
+        key("d\n/a", &names(&["host"]), &selecting(&behavior, &view))
+    };
+    let one = of("https://one.example/a", None); // as HTTP/2 has it
+    assert_ne!(one, of("https://two.example/a", None));
+    assert_eq!(one, of("/a", Some("One.example")));
+}
+
 #[test]
 fn cookies_make_variants_where_the_origin_gets_more_of_them_than_the_key() {
     for (cookies, expected) in [(Selection::None, &[][..]), (Selection::All, &["cookie"][..])] {
@@ -135,6 +196,7 @@ fn the_same_said_otherwise_is_the_same_variant() {
         assert_ne!(one(name, left), one(name, right), "{left:?} {right:?}");
     }
     assert!(!one("cookie", &["session=secret"]).contains("secret"), "a key outlives a request");
+    assert!(!one("authorization", &["Bearer secret"]).contains("secret"), "a key outlives a request");
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn reads_each_directive() {
     let table: &[(&[&str], CacheControl)] = &[
         (&[], none()),
         (&[""], none()),
-        (&["public, immutable, x=1"], none()),
+        (&["public, immutable, x=1"], CacheControl { public: true, ..none() }),
         (&["no-transform"], CacheControl { no_transform: true, ..none() }),
         (&["no-store"], CacheControl { no_store: true, ..none() }),
         (&["no-cache"], CacheControl { no_cache: true, ..none() }),
@@ -35,7 +35,7 @@ fn reads_each_directive() {
         // RFC 9110 §5.3: several fields are one list.
         (
             &["public", "max-age=1", "no-store , s-maxage=2"],
-            CacheControl { no_store: true, max_age: secs(1), s_maxage: secs(2), ..none() },
+            CacheControl { public: true, no_store: true, max_age: secs(1), s_maxage: secs(2), ..none() },
         ),
         // RFC 9111 §5.2: names in any case, both forms of an argument.
         (&["MAX-Age=60,No-Store"], CacheControl { no_store: true, max_age: secs(60), ..none() }),

@@ -1,6 +1,7 @@
 //! An answer that varies by more than the key holds: never a wrong variant (RFC 9111 §4.1; behaviour §5.5).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use tokio::sync::Notify;
@@ -82,6 +83,30 @@ async fn who_waits_for_another_variant_asks_for_its_own() {
     }
     assert_eq!(bodies, ["one", "two", "two"]);
     assert_eq!(origin.heads().len(), 2, "one fetch for each variant");
+}
+
+/// A body that is larger than what is kept waits for its slowest reader; who is no reader of it must not be one.
+#[tokio::test]
+async fn who_waits_for_another_variant_holds_nobody_up() {
+    let go = Arc::new(Notify::new());
+    let body = "x".repeat(4 << 20);
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncache-control: max-age=60\r\nvary: X-V";
+    let huge = format!("{head}\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let origin = Scripted::start([Act::SendAfter(Arc::clone(&go), huge.into_bytes()), Act::Silence]).await;
+    let narrow = "[cache]\nmemory = \"8MiB\"\nmax_object = \"64KiB\"\n";
+    let stage = Stage::start(&(narrow.to_owned() + &telling()), &origin.url()).await;
+    let edge = stage.https();
+    let viewer =
+        |v: &'static str| tokio::spawn(async move { ask(edge, Method::GET, "/a", &[("x-v", v)]).await });
+    let leader = viewer("1");
+    eventually("the first is on its way", || async { origin.heads().len() == 1 }).await;
+    let other = viewer("2");
+    let collapsed = "edgeseal_cache_collapsed_requests_total";
+    eventually("the other waits", || async { stage.metric(collapsed) == 1.0 }).await;
+    go.notify_one();
+    let seen = tokio::time::timeout(Duration::from_secs(5), leader).await.expect("nobody else reads it");
+    assert!(seen.unwrap().text() == body);
+    other.abort();
 }
 
 #[tokio::test]
