@@ -76,11 +76,19 @@ pub fn read(files: &[File], accepted: &BTreeSet<String>) -> Reading {
         }
     }
     shape::drop_copies(&mut parts);
-    let raw = Raw { source: sources.first().cloned().unwrap_or_default(), ..assemble(&parts, &findings) };
+    let refused = findings.has_errors();
+    let raw = assemble(&parts);
+    // One that was refused is no reason to ask for one.
+    if !refused && of(&parts, Kind::Distribution).next().is_none() {
+        let at = At::without_line("--distribution", Kind::Distribution.key());
+        let fix = "give what `aws cloudfront get-distribution-config` prints";
+        findings.error(&at, "there is no distribution, so there is nothing to serve", fix);
+    }
+    let raw = Raw { source: sources.first().cloned().unwrap_or_default(), ..raw };
     Reading { raw, findings: findings.into_found() }
 }
 
-fn assemble(parts: &[Part<'_>], findings: &Findings<'_>) -> Raw {
+fn assemble(parts: &[Part<'_>]) -> Raw {
     let controls: Vec<_> = of(parts, Kind::AccessControl).filter_map(access_control).collect();
     let distributions: Vec<_> =
         of(parts, Kind::Distribution).filter_map(|part| distribution(part, parts, &controls)).collect();
@@ -101,13 +109,11 @@ fn assemble(parts: &[Part<'_>], findings: &Findings<'_>) -> Raw {
         ),
         ..Raw::default()
     };
-    let Some(at) = distributions.first().map(|typed| typed.at.clone()) else {
-        let at = At::without_line("--distribution", "DistributionConfig");
-        let fix = "give what `aws cloudfront get-distribution-config` prints";
-        findings.error(&at, "there is no distribution, so there is nothing to serve", fix);
-        return Raw { distributions: Field::Unreadable, ..raw };
+    let distributions = match distributions.first().map(|typed| typed.at.clone()) {
+        Some(at) => Field::new(distributions, at),
+        None => Field::Unreadable,
     };
-    Raw { distributions: Field::new(distributions, at), ..raw }
+    Raw { distributions, ..raw }
 }
 
 fn of<'p, 'd>(parts: &'p [Part<'d>], kind: Kind) -> impl Iterator<Item = &'p Part<'d>> {

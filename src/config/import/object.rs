@@ -30,6 +30,10 @@ impl<'a> Findings<'a> {
         self.found.borrow_mut().push(at.finding(Severity::Warning, message, fix));
     }
 
+    pub(super) fn has_errors(&self) -> bool {
+        self.found.borrow().iter().any(|finding| finding.severity == Severity::Error)
+    }
+
     pub(super) fn push(&self, finding: Finding) {
         self.found.borrow_mut().push(finding);
     }
@@ -96,9 +100,16 @@ impl<'d> Object<'d> {
         read: impl FnOnce(&mut Self) -> T,
     ) -> Option<T> {
         let at = document.at(key, node.line);
-        let Value::Object(entries) = &node.value else {
-            wrong_kind::<T>(document, &at, "an object", &node.value);
-            return None;
+        let entries = match &node.value {
+            Value::Object(entries) => entries,
+            Value::Array(items) => {
+                plain_list(document, &at, items.len());
+                return None;
+            }
+            value => {
+                wrong_kind::<T>(document, &at, "an object", value);
+                return None;
+            }
         };
         let mut object = Self { document, at, entries, asked: Vec::new(), is_open: false };
         object.refuse_repeated();
@@ -141,16 +152,14 @@ impl<'d> Object<'d> {
         }
     }
 
-    /// It cannot stay away.
+    /// It cannot stay away. That it did is told here, and nowhere else.
     pub(super) fn require<T>(&self, name: &str, field: Field<T>) -> Field<T> {
-        if field.is_absent() {
-            self.findings().error(
-                &self.at.child(name),
-                "InvalidArgument: is missing",
-                format!("say what {name} is"),
-            );
+        if !field.is_absent() {
+            return field;
         }
-        field
+        let at = self.at.child(name);
+        self.findings().error(&at, "InvalidArgument: is missing", format!("say what {name} is"));
+        Field::Unreadable
     }
 
     pub(super) fn object<T>(
@@ -282,6 +291,15 @@ fn wrong_kind<T>(document: Document<'_>, at: &At, expected: &str, found: &Value<
     Field::Unreadable
 }
 
+fn plain_list(document: Document<'_>, at: &At, items: usize) {
+    let message =
+        "InvalidArgument: expected an object, found an array, as CloudFormation's templates have it";
+    let fix = format!(
+        "write {{\"Quantity\": {items}, \"Items\": [...]}}, as `aws cloudfront get-distribution-config` prints it"
+    );
+    document.findings.error(at, message, fix);
+}
+
 pub(super) fn kind(value: &Value<'_>) -> &'static str {
     match value {
         Value::Null => "null",
@@ -308,6 +326,9 @@ impl Read for bool {
     fn read(value: &Value<'_>) -> Option<Self> {
         match value {
             Value::Bool(value) => Some(*value),
+            // So do tools print it that pass the settings on.
+            Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
+            Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
             _ => None,
         }
     }
@@ -318,6 +339,7 @@ impl Read for i64 {
     fn read(value: &Value<'_>) -> Option<Self> {
         match value {
             Value::Number(text) => text.parse().ok(),
+            Value::String(text) => text.parse().ok(),
             _ => None,
         }
     }
@@ -350,7 +372,6 @@ impl Read for Code {
     fn read(value: &Value<'_>) -> Option<Self> {
         match value {
             Value::String(text) if text.is_empty() => Some(Self(None)),
-            Value::String(text) => text.parse().ok().map(|code| Self(Some(code))),
             _ => i64::read(value).map(|code| Self(Some(code))),
         }
     }

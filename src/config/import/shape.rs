@@ -63,8 +63,20 @@ const fn wrapping(kind: Kind, list: &'static str, object: &'static str, config: 
     Wrapping { kind, list, object, config }
 }
 
-const SUMMARY: &str = "a list holds summaries of distributions, and not all of their settings";
+const SUMMARY: &str = "is ignored: a list holds summaries of distributions, and not all of their settings";
 const WHOLE: &str = "give what `aws cloudfront get-distribution-config` prints, for each";
+/// Others' forms of the same settings, told by a field at the top.
+const OTHERS: [(&str, &str); 9] = [
+    ("AWSTemplateFormatVersion", "is a CloudFormation template"),
+    ("Resources", "is a CloudFormation template"),
+    ("terraform_version", "is Terraform's state or plan"),
+    ("resource", "is a Terraform configuration"),
+    ("distributionConfig", "has names that begin with a small letter, as AWS Config writes them"),
+    ("defaultCacheBehavior", "has names that begin with a small letter, as AWS Config writes them"),
+    ("configuration", "has names that begin with a small letter, as AWS Config writes them"),
+    ("default_cache_behavior", "is Terraform's or Ansible's"),
+    ("status_code", "is the recording of a call"),
+];
 
 impl Kind {
     /// What its settings are called.
@@ -99,16 +111,23 @@ impl Part<'_> {
 }
 
 pub(super) fn parts<'d>(document: Document<'d>, file: &'d File, root: &'d Node<'d>) -> Vec<Part<'d>> {
+    match &root.value {
+        Value::Object(_) => parts_of_object(document, file, root),
+        // A list that `--query` took out of what is around it.
+        Value::Array(items) if items.iter().all(|item| matches!(item.value, Value::Object(_))) => {
+            items.iter().flat_map(|item| parts_of_object(document, file, item)).collect()
+        }
+        value => {
+            let message = format!("holds {}, and not an object", kind(value));
+            let fix = "give what the AWS CLI prints, each in a file of its own";
+            document.findings.error(&whole(document.source), message, fix);
+            Vec::new()
+        }
+    }
+}
+
+fn parts_of_object<'d>(document: Document<'d>, file: &'d File, root: &'d Node<'d>) -> Vec<Part<'d>> {
     let findings = document.findings;
-    let Value::Object(_) = root.value else {
-        let message = format!("holds {}, and not an object", kind(&root.value));
-        findings.error(
-            &whole(document.source),
-            message,
-            "give what the AWS CLI prints, each in a file of its own",
-        );
-        return Vec::new();
-    };
     let mut reader = Shapes { document, file, parts: Vec::new() };
     let wrapped = Object::read(document, root, "", |object| {
         object.ignore_rest();
@@ -117,20 +136,31 @@ pub(super) fn parts<'d>(document: Document<'d>, file: &'d File, root: &'d Node<'
     if wrapped == Some(0) {
         match bare(root) {
             Some(Kind::Distribution) if find(root, "ARN").is_some() => {
-                findings.error(&document.at("Distribution", root.line), SUMMARY, WHOLE);
+                findings.warn(&document.at("Distribution", root.line), SUMMARY, WHOLE);
             }
             Some(kind) => {
                 let id = reader.own_id(kind);
                 reader.push(kind, id, Field::Absent, root, false);
             }
-            None => {
-                let message = "is ignored: it is nothing that describes a distribution";
-                let fix = "a DistributionConfig, a policy or an access control, as the AWS CLI prints it";
-                findings.warn(&whole(document.source), message, fix);
-            }
+            None => ignored(document, root),
         }
     }
     reader.parts
+}
+
+fn ignored(document: Document<'_>, root: &Node<'_>) {
+    let other = OTHERS.iter().find(|(name, _)| find(root, name).is_some());
+    let (message, fix) = match other {
+        Some((_, form)) => (
+            format!("is ignored: it {form}, and not what CloudFront itself says"),
+            "give what `aws cloudfront get-distribution-config` prints of the distribution that came of it",
+        ),
+        None => (
+            "is ignored: it is nothing that describes a distribution".to_owned(),
+            "a DistributionConfig, a policy or an access control, as the AWS CLI prints it",
+        ),
+    };
+    document.findings.warn(&whole(document.source), message, fix);
 }
 
 struct Shapes<'d> {
@@ -148,14 +178,15 @@ impl<'d> Shapes<'d> {
             let domain_name = self.domain_of(object, wrapping.kind);
             self.push(wrapping.kind, id, domain_name, node, false);
         }
-        if let Some(node) = object.node(wrapping.object) {
+        let alone = object.node(wrapping.object);
+        if let Some(node) = alone {
             self.object(node, wrapping, wrapping.object, false);
         }
         let list = object.node(wrapping.list);
         if let Some(node) = list {
             self.list(node, wrapping);
         }
-        self.parts.len() > before || list.is_some()
+        self.parts.len() > before || alone.is_some() || list.is_some()
     }
 
     /// `{"Id": …, "CachePolicyConfig": {…}}`, or in some lists the settings themselves beside their id.
@@ -178,7 +209,7 @@ impl<'d> Shapes<'d> {
     fn list(&mut self, node: &'d Node<'d>, wrapping: &Wrapping) {
         if wrapping.kind == Kind::Distribution {
             let at = self.document.at(wrapping.list, node.line);
-            self.document.findings.error(&at, SUMMARY, WHOLE);
+            self.document.findings.warn(&at, SUMMARY, WHOLE);
             return;
         }
         let Some(Value::Array(items)) = find(node, "Items").map(|items| &items.value) else { return };

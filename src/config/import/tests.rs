@@ -269,30 +269,157 @@ fn what_is_odd_is_said_and_harmless() {
 
 #[test]
 fn files_that_are_not_what_they_should_be() {
-    let utf16: Vec<u8> =
-        std::iter::once(0xfeff).chain("{}".encode_utf16()).flat_map(u16::to_le_bytes).collect();
     for (bytes, line, says) in [
         (Vec::new(), None, "is empty"),
         (b" \n".to_vec(), None, "is empty"),
-        (utf16, None, "is UTF-16"),
         (b"{\"a\": \"\xff\"}".to_vec(), None, "is not UTF-8"),
-        (b"[{}]".to_vec(), None, "holds an array, and not an object"),
+        (b"\xff\xfe{\0}\0\n".to_vec(), None, "is not UTF-8"),
+        (b"\xfe\xff\xd8\x00".to_vec(), None, "is not UTF-8"),
+        (b"[{}, 1]".to_vec(), None, "holds an array, and not an object"),
+        (b"\"{}\"".to_vec(), None, "holds a string, and not an object"),
         (b"{\n\"secret\": 1,,}".to_vec(), Some(2), "not JSON: a name in quotes was expected"),
         ("[".repeat(100_000).into_bytes(), Some(1), "not JSON: it is nested too deeply"),
-        (b"{\"name\": \"package\"}".to_vec(), None, "is ignored"),
-        (b"{\"DistributionList\": {\"Items\": []}}".to_vec(), Some(1), "a list holds summaries"),
-        (b"{\"ARN\": \"arn\", \"Origins\": {}}".to_vec(), Some(1), "a list holds summaries"),
         (b"{\"Distribution\": {\"Id\": \"E1\"}}".to_vec(), Some(1), "DistributionConfig is missing"),
     ] {
         let found = load_files(&[file("odd", bytes)], &[]).unwrap_err();
         let finding = found.iter().find(|finding| finding.message.contains(says));
         let finding = finding.unwrap_or_else(|| panic!("{says}: {found:#?}"));
         assert_eq!((&*finding.place.source, finding.place.line), ("odd.json", line));
+        assert_eq!((finding.severity, found.len()), (Severity::Error, 1), "{found:#?}");
         assert!(!finding.to_string().contains("secret"), "{finding}");
-        assert!(found.iter().any(|finding| finding.message.starts_with("there is no distribution")));
     }
+}
+
+/// What is no distribution does not harm one beside it; alone it is not enough.
+#[test]
+fn files_that_say_nothing_of_a_distribution() {
+    for (text, line, says) in [
+        (r#"{"name": "package"}"#, None, "it is nothing that describes a distribution"),
+        ("[]", None, ""),
+        ("[{}]", None, "it is nothing that describes a distribution"),
+        (r#"{"DistributionList": {"Items": []}}"#, Some(1), "a list holds summaries"),
+        (r#"{"ARN": "arn", "Origins": {}}"#, Some(1), "a list holds summaries"),
+        (r#"[{"ARN": "arn", "Origins": {}}]"#, Some(1), "a list holds summaries"),
+        (r#"{"AWSTemplateFormatVersion": "2010-09-09"}"#, None, "it is a CloudFormation template"),
+        (r#"{"Resources": {}}"#, None, "it is a CloudFormation template"),
+        (r#"{"version": 4, "terraform_version": "1.5.0"}"#, None, "it is Terraform's state or plan"),
+        (r#"{"resource": {"aws_cloudfront_distribution": {}}}"#, None, "it is a Terraform configuration"),
+        (
+            r#"{"configuration": {"distributionConfig": {}}}"#,
+            None,
+            "it has names that begin with a small letter",
+        ),
+        (r#"{"defaultCacheBehavior": {}}"#, None, "it has names that begin with a small letter"),
+    ] {
+        let odd = || file("odd", text);
+        let found = load_files(&[odd()], &[]).unwrap_err();
+        assert_eq!(found[0].message, "there is no distribution, so there is nothing to serve", "{text}");
+        let beside = load_files(&[odd(), file("site", EXAMPLE)], &[]).unwrap().warnings;
+        for found in [found, beside] {
+            let finding = found.iter().find(|finding| &*finding.place.source == "odd.json");
+            assert_eq!(finding.is_none(), says.is_empty(), "{found:#?}");
+            let Some(finding) = finding else { continue };
+            assert_eq!((finding.severity, finding.place.line), (Severity::Warning, line), "{finding}");
+            assert!(
+                finding.message.starts_with("is ignored: ") && finding.message.contains(says),
+                "{finding}"
+            );
+        }
+    }
+}
+
+/// Windows PowerShell 5 writes UTF-16 with `>`, its `Out-File -Encoding utf8` a byte order mark.
+#[test]
+fn encodings() {
+    let utf16 = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        std::iter::once(0xfeff).chain(EXAMPLE.encode_utf16()).flat_map(order).collect()
+    };
     let marked = [b"\xef\xbb\xbf", EXAMPLE.as_bytes()].concat();
-    assert!(load_files(&[file("site", marked)], &[]).is_ok());
+    let list = format!("[{EXAMPLE}]");
+    for bytes in [utf16(u16::to_le_bytes), utf16(u16::to_be_bytes), marked, list.into_bytes()] {
+        let loaded = load_files(&[file("site", bytes)], &[]).unwrap();
+        assert_eq!(&*loaded.config.distributions[0].aliases[0], "files.example.com");
+    }
+}
+
+/// Tools that pass settings on make text of what is none.
+#[test]
+fn numbers_and_booleans_as_text() {
+    let root = with("/Enabled", json!("False"));
+    let root = changed(root, "/DefaultCacheBehavior/Compress", json!("true"));
+    let root = changed(root, "/Origins/Quantity", json!("1"));
+    let root = changed(root, "/Origins/Items/0/ConnectionAttempts", json!("2"));
+    let distribution = &config(&root).distributions[0];
+    assert!(!distribution.enabled);
+    assert_eq!(distribution.origins[0].connection_attempts, 2);
+    assert_ne!(
+        distribution.behaviors[0].encoding,
+        config(&with("/DefaultCacheBehavior/Compress", json!(false))).distributions[0].behaviors[0].encoding
+    );
+    let found = news(&with("/Origins/Items/0/ConnectionAttempts", json!("two")));
+    assert_eq!(found[0].message, "InvalidArgument: expected a whole number, found a string");
+}
+
+/// One mistake is one finding, where it was made.
+#[test]
+fn mistakes_are_told_once() {
+    let list = "InvalidArgument: expected an object, found an array, as CloudFormation's templates have it";
+    let policy = "b2884449-e4de-46a7-ac36-70bc7f1ddd6e";
+    for (root, key, message, fix) in [
+        (
+            with("/Aliases", json!(["a.example.com", "b.example.com"])),
+            "Aliases",
+            list,
+            r#"write {"Quantity": 2, "Items": [...]}"#,
+        ),
+        (with("/Origins", json!([])), "Origins", list, r#"write {"Quantity": 0, "Items": [...]}"#),
+        (
+            with("/DefaultCacheBehavior/AllowedMethods", json!(["GET", "HEAD"])),
+            "DefaultCacheBehavior.AllowedMethods",
+            list,
+            r#"write {"Quantity": 2"#,
+        ),
+        (with("/Origins", Value::Null), "Origins", "InvalidArgument: is missing", "say what Origins is"),
+        (
+            with("/DefaultCacheBehavior", Value::Null),
+            "DefaultCacheBehavior",
+            "InvalidArgument: is missing",
+            "say what DefaultCacheBehavior is",
+        ),
+        (
+            with("/DefaultCacheBehavior/CachePolicyId", json!(policy)),
+            "DefaultCacheBehavior.CachePolicyId",
+            "NoSuchCachePolicy",
+            "add what `aws cloudfront get-cache-policy --id b2884449",
+        ),
+        (
+            with("/DefaultCacheBehavior/OriginRequestPolicyId", json!(policy)),
+            "DefaultCacheBehavior.OriginRequestPolicyId",
+            "NoSuchOriginRequestPolicy",
+            "add what `aws cloudfront get-origin-request-policy --id b2884449",
+        ),
+        (
+            with("/DefaultCacheBehavior/ResponseHeadersPolicyId", json!(policy)),
+            "DefaultCacheBehavior.ResponseHeadersPolicyId",
+            "NoSuchResponseHeadersPolicy",
+            "add what `aws cloudfront get-response-headers-policy --id b2884449",
+        ),
+        (
+            with("/DefaultCacheBehavior/CachePolicyId", json!("CachingOptimised")),
+            "DefaultCacheBehavior.CachePolicyId",
+            "NoSuchCachePolicy",
+            "did you mean \"CachingOptimized\"?",
+        ),
+    ] {
+        let found = news(&root);
+        let [finding] = found.as_slice() else { panic!("{key}: {found:#?}") };
+        assert_eq!(
+            (finding.severity, &*finding.key),
+            (Severity::Error, &*format!("DistributionConfig.{key}"))
+        );
+        assert!(finding.message.starts_with(message), "{finding}");
+        assert!(finding.fix.as_ref().unwrap().starts_with(fix), "{finding}");
+    }
 }
 
 /// behaviour §10.1, §10.5

@@ -10,22 +10,29 @@ use super::object::Findings;
 
 /// Without a byte order mark. `None`, with a finding: it is not text.
 pub(super) fn decode(file: &File, source: &Arc<str>, findings: &Findings<'_>) -> Option<String> {
-    let bytes = file.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file.bytes);
     let refuse = |message: &str, fix: &str| findings.error(&whole(source), message, fix);
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        refuse("is UTF-16", "write it as UTF-8: in PowerShell, `| Out-File -Encoding utf8`");
+    let Some(text) = unicode(&file.bytes) else {
+        refuse("is not UTF-8", "write it as UTF-8");
         return None;
-    }
-    if bytes.trim_ascii().is_empty() {
+    };
+    if text.trim_ascii().is_empty() {
         refuse("is empty", "give what the AWS CLI prints");
         return None;
     }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Some(text.to_owned()),
-        Err(_) => {
-            refuse("is not UTF-8", "write it as UTF-8");
-            None
-        }
+    Some(text)
+}
+
+/// UTF-8, or the UTF-16 that `>` writes in Windows PowerShell.
+fn unicode(bytes: &[u8]) -> Option<String> {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().copied().map(unit).collect();
+        if rest.is_empty() { String::from_utf16(&units).ok() } else { None }
+    };
+    match bytes {
+        [0xff, 0xfe, text @ ..] => utf16(text, u16::from_le_bytes),
+        [0xfe, 0xff, text @ ..] => utf16(text, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, text @ ..] | text => std::str::from_utf8(text).ok().map(str::to_owned),
     }
 }
 

@@ -64,7 +64,12 @@ pub(super) fn behaviors(
             Arc::new(behavior(report, &typed.at, &typed.value, pattern, scope))
         })
         .collect();
-    let missing = raw::Behavior::default();
+    // What became of an unreadable one is told already.
+    let target_origin = match raw.default_cache_behavior {
+        Field::Unreadable => Field::Unreadable,
+        _ => Field::Absent,
+    };
+    let missing = raw::Behavior { target_origin, ..raw::Behavior::default() };
     let (at, default) = match &raw.default_cache_behavior {
         Field::Given(typed) => (typed.at.clone(), &typed.value),
         Field::Absent | Field::Unreadable => (scope.at.child("default_cache_behavior"), &missing),
@@ -208,6 +213,8 @@ fn target_origin(
             (0, None)
         }
         Field::Absent | Field::Unreadable => (0, None),
+        // That there are none is told already.
+        Field::Given(_) if scope.origins.is_empty() => (0, None),
         Field::Given(typed) => {
             if let Some(index) = origins().position(|id| id == typed.value) {
                 return (index, None);
@@ -288,8 +295,9 @@ fn path_pattern(report: &mut Report, typed: &Typed<raw::Behavior>) -> Arc<str> {
     let text = &pattern.value;
     let allowed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || ALLOWED.contains(&byte));
     if text.is_empty() || text.len() > 255 || !allowed {
-        let message = format!("{text:?} is empty, too long or has characters that may not be there");
-        report.error(&pattern.at, message, "1 to 255 of A-Z a-z 0-9 _ - . * ? $ / ~ \" ' @ : + &");
+        let problem = if allowed { "is empty or too long" } else { "has characters that may not be there" };
+        let fix = "1 to 255 of A-Z a-z 0-9 _ - . * ? $ / ~ \" ' @ : + &; there are no alternatives in braces";
+        report.error(&pattern.at, format!("{text:?} {problem}"), fix);
     }
     if bare(text) == "*" {
         let message = "matches every path: no behaviour after it is ever used, not the default either";

@@ -68,7 +68,7 @@ impl Policies {
             None => {
                 let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
                 let message = format!("NoSuchCachePolicy: there is no cache policy {:?}", typed.value);
-                report.unknown_as(typed, message, custom.chain(policies::names()));
+                report.unknown_policy(typed, message, custom.chain(policies::names()), "get-cache-policy");
                 policies::optimized()
             }
         }

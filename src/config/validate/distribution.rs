@@ -142,7 +142,8 @@ fn refuse_unreachable(report: &mut Report, typed: &Typed<raw::Distribution>) {
         report.error(
             &typed.at.child("aliases"),
             "there are several distributions, and no request could choose this one",
-            "give it a host name, such as aliases = [\"www.example.com\"]",
+            "give it a host name, such as aliases = [\"www.example.com\"]; `aws cloudfront get-distribution` \
+             prints CloudFront's own, too",
         );
     }
 }

@@ -41,7 +41,7 @@ impl HostError {
             Self::Website { rest_name } => {
                 format!(
                     "use the bucket's REST name: domain_name = \"{rest_name}\"; for a public website add \
-                     [distribution.origin.custom_origin]"
+                     [distribution.origin.custom_origin], in CloudFront's JSON CustomOriginConfig"
                 )
             }
             Self::NotYet(_) | Self::NoBucket | Self::OtherPartition { .. } => {
@@ -51,7 +51,7 @@ impl HostError {
             Self::SigV4A => "name the bucket, or the access point's alias, of one Region".to_owned(),
             Self::NotS3 => {
                 "for a store that speaks S3, give bucket, region and endpoint; for any other HTTP server add \
-                            [distribution.origin.custom_origin]"
+                 [distribution.origin.custom_origin], in CloudFront's JSON CustomOriginConfig"
                     .to_owned()
             }
         }
@@ -73,6 +73,9 @@ pub(super) fn parse(name: &str) -> Result<S3Host, HostError> {
         [bucket @ .., "s3-fips", "dualstack", region] => (bucket, "s3-fips.dualstack", Some(*region)),
         [bucket @ .., "s3", region] => (bucket, "s3", Some(*region)),
         [bucket @ .., "s3-fips", region] => (bucket, "s3-fips", Some(*region)),
+        // Older names of the same hosts.
+        [bucket @ .., "s3-external-1"] => (bucket, "s3", Some("us-east-1")),
+        [bucket @ .., old] if old_region(old).is_some() => (bucket, "s3", old_region(old)),
         _ if labels.iter().any(|label| label.starts_with("s3")) => {
             return Err(HostError::NotYet("S3 hosts of this shape"));
         }
@@ -93,6 +96,16 @@ pub(super) fn parse(name: &str) -> Result<S3Host, HostError> {
             service: service.to_owned(),
         }),
     }
+}
+
+/// `s3-us-west-2` → `us-west-2`
+fn old_region(label: &str) -> Option<&str> {
+    let region = label.strip_prefix("s3-")?;
+    let parts: Vec<&str> = region.split('-').collect();
+    let [area, .., number] = parts.as_slice() else { return None };
+    let is_area = area.len() == 2 && area.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_area && is_number && parts.len() > 2).then_some(region)
 }
 
 /// What is wrong with a host of S3's that was written where a bucket's name belongs; `None` for any other name.
@@ -168,6 +181,9 @@ mod tests {
             ("site.s3.eusc-de-east-1.amazonaws.eu", "site", Some("eusc-de-east-1"), "s3"),
             ("site.s3.dualstack.us-east-2.amazonaws.com", "site", Some("us-east-2"), "s3.dualstack"),
             ("site.s3-fips.us-east-2.amazonaws.com", "site", Some("us-east-2"), "s3-fips"),
+            ("site.s3-us-west-2.amazonaws.com", "site", Some("us-west-2"), "s3"),
+            ("my.site.s3-us-gov-west-1.amazonaws.com", "my.site", Some("us-gov-west-1"), "s3"),
+            ("site.s3-external-1.amazonaws.com", "site", Some("us-east-1"), "s3"),
             // behaviour §1.5, §10.3
             ("ap-abc-s3alias.s3.us-east-1.amazonaws.com", "ap-abc-s3alias", Some("us-east-1"), "s3"),
             ("ol-abc--ol-s3.s3.us-east-1.amazonaws.com", "ol-abc--ol-s3", Some("us-east-1"), "s3"),
@@ -209,7 +225,9 @@ mod tests {
                 "b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
                 HostError::NotYet("directory buckets"),
             ),
-            ("b.s3-us-west-2.amazonaws.com", shape.clone()),
+            ("b.s3-us-west.amazonaws.com", shape.clone()),
+            ("b.s3-2.amazonaws.com", shape.clone()),
+            ("s3-us-west-2.amazonaws.com", HostError::NoBucket),
             ("b.bucket.vpce-1a2b.s3.us-east-1.vpce.amazonaws.com", shape.clone()),
             ("b.s3.amazonaws.com.cn", shape),
             ("s3.eu-west-1.amazonaws.com", HostError::NoBucket),

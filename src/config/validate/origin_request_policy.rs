@@ -72,7 +72,8 @@ impl RequestPolicies {
                 let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
                 let message =
                     format!("NoSuchOriginRequestPolicy: there is no origin request policy {:?}", typed.value);
-                report.unknown_as(typed, message, custom.chain(request_policies::names()));
+                let known = custom.chain(request_policies::names());
+                report.unknown_policy(typed, message, known, "get-origin-request-policy");
             }
         }
         None

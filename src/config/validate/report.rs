@@ -161,11 +161,39 @@ impl Report {
         message: String,
         known: impl IntoIterator<Item = &'k str>,
     ) {
-        let known: Vec<&str> = known.into_iter().collect();
-        let fix = match nearest(&typed.value, known.iter().copied()) {
-            Some(near) => format!("did you mean {near:?}?"),
-            None => format!("known: {}", known.join(", ")),
+        self.error(&typed.at, message, known_or_near(&typed.value, known));
+    }
+
+    /// A policy that nothing is. What looks like an id is that of a file that was not given: `command` prints it.
+    pub(super) fn unknown_policy<'k>(
+        &mut self,
+        typed: &Typed<String>,
+        message: String,
+        known: impl IntoIterator<Item = &'k str>,
+        command: &str,
+    ) {
+        let fix = if is_policy_id(&typed.value) {
+            format!("add what `aws cloudfront {command} --id {}` prints", typed.value)
+        } else {
+            known_or_near(&typed.value, known)
         };
         self.error(&typed.at, message, fix);
     }
+}
+
+fn known_or_near<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None if known.is_empty() => "there is none".to_owned(),
+        None => format!("known: {}", known.join(", ")),
+    }
+}
+
+/// A UUID.
+fn is_policy_id(text: &str) -> bool {
+    let is_part =
+        |part: &str, length: usize| part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let parts: Vec<&str> = text.split('-').collect();
+    parts.len() == 5 && parts.iter().zip([8, 4, 4, 4, 12]).all(|(part, length)| is_part(part, length))
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use super::super::nearest::nearest;
 use super::super::raw::{self, Decimal, Field, List, Typed};
 use super::super::response_headers::{self, ResponseHeadersPolicy, SamplingRate, SetHeader};
 use super::own;
@@ -45,14 +44,10 @@ impl ResponseHeadersPolicies {
         let found = self.custom.get(&typed.value).cloned();
         found.or_else(|| response_headers::managed(&typed.value)).or_else(|| {
             let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
-            let known: Vec<_> = custom.chain(response_headers::names()).collect();
-            let fix = match nearest(&typed.value, known.iter().copied()) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("known: {}", known.join(", ")),
-            };
             let message =
                 format!("NoSuchResponseHeadersPolicy: there is no response headers policy {:?}", typed.value);
-            report.error(&typed.at, message, fix);
+            let known = custom.chain(response_headers::names());
+            report.unknown_policy(typed, message, known, "get-response-headers-policy");
             None
         })
     }
