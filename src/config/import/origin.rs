@@ -12,9 +12,12 @@ pub(super) fn origin(object: &mut Object<'_>, controls: &[AccessControl]) -> raw
         connection_attempts: object.field("ConnectionAttempts"),
         connection_timeout: object.field("ConnectionTimeout"),
         response_completion_timeout: object.field("ResponseCompletionTimeout"),
-        custom_headers: object.each("CustomHeaders", |object| raw::OriginHeader {
-            name: object.text("HeaderName"),
-            value: object.field("HeaderValue"),
+        custom_headers: object.each("CustomHeaders", |object| {
+            let (name, value) = (object.text("HeaderName"), object.field("HeaderValue"));
+            raw::OriginHeader {
+                name: object.require("HeaderName", name),
+                value: object.require("HeaderValue", value),
+            }
         }),
         ..raw::Origin::default()
     };

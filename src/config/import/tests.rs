@@ -360,6 +360,50 @@ fn numbers_and_booleans_as_text() {
     assert_eq!(found[0].message, "InvalidArgument: expected a whole number, found a string");
 }
 
+/// A template that nobody filled in says so.
+#[test]
+fn placeholders() {
+    let custom = json!({"HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "https-only"});
+    let kinds = [("S3OriginConfig", json!({"OriginAccessIdentity": ""})), ("CustomOriginConfig", custom)];
+    for (name, kind) in [
+        ("${BUCKET}.s3.amazonaws.com", 0),
+        ("<bucket>.s3.eu-west-1.amazonaws.com", 0),
+        ("YOUR_BUCKET.s3.amazonaws.com", 0),
+        ("__ORIGIN__", 0),
+        ("{{ origin }}", 1),
+        ("https://${ORIGIN}", 1),
+    ] {
+        let (kind, settings) = kinds[kind].clone();
+        let root = with("/Origins/Items/0/DomainName", json!(name));
+        let root = changed(root, "/Origins/Items/0/S3OriginConfig", Value::Null);
+        let root = changed(root, "/Origins/Items/0/OriginAccessControlId", Value::Null);
+        let found = findings(load(&changed(root, &format!("/Origins/Items/0/{kind}"), settings)));
+        let errors: Vec<_> = found.iter().filter(|finding| finding.severity == Severity::Error).collect();
+        let [error] = errors.as_slice() else { panic!("{name}: {found:#?}") };
+        assert_eq!(error.key, "DistributionConfig.Origins.Items[0].DomainName");
+        assert_eq!(error.fix.as_deref(), Some("put the real name in place of the placeholder"), "{error}");
+    }
+}
+
+/// Live distributions have `*` beside other names: all are forwarded, and nothing is kept (behaviour §1.6).
+#[test]
+fn all_headers_among_others() {
+    let with_headers = |headers: Value| {
+        let cookies = json!({"Forward": "none"});
+        let values = json!({"QueryString": false, "Cookies": cookies, "Headers": headers});
+        let root = with("/DefaultCacheBehavior/CachePolicyId", Value::Null);
+        changed(root, "/DefaultCacheBehavior/ForwardedValues", values)
+    };
+    let among = with_headers(json!({"Quantity": 2, "Items": ["Origin", "*"]}));
+    let found = findings(load(&among));
+    let finding = found.iter().find(|finding| finding.key.ends_with("Headers.Items[1]")).unwrap();
+    assert_eq!(finding.severity, Severity::Warning, "{finding}");
+    let behavior = |root: &Value| std::sync::Arc::clone(&config(root).distributions[0].behaviors[0]);
+    let alone = with_headers(json!({"Quantity": 1, "Items": ["*"]}));
+    assert_eq!(behavior(&among).cache_policy, behavior(&alone).cache_policy);
+    assert_eq!(behavior(&among).origin_request_policy, behavior(&alone).origin_request_policy);
+}
+
 /// One mistake is one finding, where it was made.
 #[test]
 fn mistakes_are_told_once() {
@@ -373,6 +417,18 @@ fn mistakes_are_told_once() {
             r#"write {"Quantity": 2, "Items": [...]}"#,
         ),
         (with("/Origins", json!([])), "Origins", list, r#"write {"Quantity": 0, "Items": [...]}"#),
+        (
+            with("/Origins/Items/0/ConnectionTimeout", json!(0)),
+            "Origins.Items[0].ConnectionTimeout",
+            "0s is outside",
+            "write 1 to 10, in seconds",
+        ),
+        (
+            with("/Origins/Items/0/CustomHeaders", json!({"Quantity": 1, "Items": [{"HeaderValue": ""}]})),
+            "Origins.Items[0].CustomHeaders.Items[0].HeaderName",
+            "InvalidArgument: is missing",
+            "say what HeaderName is",
+        ),
         (
             with("/DefaultCacheBehavior/AllowedMethods", json!(["GET", "HEAD"])),
             "DefaultCacheBehavior.AllowedMethods",
@@ -539,7 +595,6 @@ fn what_is_wrong_with_legacy_settings() {
     let keys = json!({"QueryString": false, "QueryStringCacheKeys": {"Quantity": 1, "Items": ["v"]}});
     for (root, code, key) in [
         (legacy(headers(&["Host"]), &[]), "InvalidHeadersForS3Origin", "Headers"),
-        (legacy(headers(&["*", "Origin"]), &[]), "InvalidArgument", "Headers.Items[0]"),
         (legacy(headers(&["*"]), &[("MinTTL", json!(1))]), "InvalidArgument", "MinTTL"),
         (legacy(keys, &[]), "InvalidQueryStringParameters", "QueryStringCacheKeys"),
         (

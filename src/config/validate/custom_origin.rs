@@ -7,7 +7,7 @@ use super::super::raw::{self, At, Field, List, Typed};
 use super::super::{CustomOrigin, OriginProtocolPolicy};
 use super::distribution::is_label;
 use super::origin::seconds;
-use super::report::Report;
+use super::report::{Report, filled_in};
 
 /// What [`host`] gives where an error was reported.
 const NOWHERE: &str = "invalid";
@@ -47,14 +47,16 @@ fn host(report: &mut Report, typed: &Typed<raw::Origin>) -> Arc<str> {
     let Some(name) = field.given() else { return Arc::from(NOWHERE) };
     if name.value.contains(['/', ':', '@', '?', '#']) {
         let message = format!("InvalidOrigin: {:?} carries a scheme, a port or a path", name.value);
-        report.error(&name.at, message, "write the host name alone; ports are http_port and https_port");
+        let fix = filled_in(&name.value, "write the host name alone; ports are http_port and https_port");
+        report.error(&name.at, message, fix);
         return Arc::from(NOWHERE);
     }
     let host = name.value.to_ascii_lowercase();
     // Underscores are in no DNS host name, but Docker's names have them.
     if host.len() > 253 || !host.split('.').all(|label| is_label(&label.replace('_', "x"))) {
         let message = format!("InvalidOrigin: {:?} is no name and no address", name.value);
-        report.error(&name.at, message, "write a name such as \"www.example.com\"");
+        let fix = filled_in(&name.value, "write a name such as \"www.example.com\"");
+        report.error(&name.at, message, fix);
         return Arc::from(NOWHERE);
     }
     if host.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback()) {

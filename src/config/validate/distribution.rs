@@ -13,7 +13,7 @@ use super::geo;
 use super::host;
 use super::origin;
 use super::origin_group;
-use super::report::Report;
+use super::report::{Report, filled_in};
 use super::settings;
 
 const MOST_ALIASES: usize = 100;
@@ -177,6 +177,7 @@ fn aliases(report: &mut Report, list: &List<String>) -> Vec<Arc<str>> {
     }
     for alias in list.items() {
         if let Some((problem, fix)) = alias_problem(&alias.value) {
+            let fix = filled_in(&alias.value, fix);
             report.error(&alias.at, format!("{:?} {problem}", alias.value), fix);
         }
     }

@@ -106,7 +106,8 @@ fn refuse_policies_beside(report: &mut Report, raw: &raw::Behavior) {
 fn forwards_all(report: &mut Report, raw: &raw::Behavior, headers: &List<String>) -> bool {
     let Some(star) = headers.items().iter().find(|typed| typed.value == "*") else { return false };
     if headers.items().len() > 1 {
-        report.error(&star.at, "InvalidArgument: \"*\" among other headers", "\"*\" alone is all of them");
+        // CloudFront takes it: live distributions have it.
+        report.warn(&star.at, "is all headers, so that the others say nothing", "\"*\" alone is enough");
     }
     if let Some(ttl) = raw.min_ttl.given().filter(|_| !cache_policy::is_zero(&raw.min_ttl)) {
         let message = "InvalidArgument: with the header \"*\" nothing is cached, whatever the TTLs";

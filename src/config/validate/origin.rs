@@ -11,7 +11,7 @@ use super::custom_header;
 use super::custom_origin;
 use super::endpoint::endpoint;
 use super::host::{self, S3Host};
-use super::report::Report;
+use super::report::{Report, filled_in};
 use super::role;
 
 pub(super) fn origin(
@@ -123,7 +123,8 @@ fn domain_name(report: &mut Report, field: &Field<String>) -> Field<S3Host> {
         Field::Given(typed) => match host::parse(&typed.value) {
             Ok(host) => Field::new(host, typed.at.clone()),
             Err(error) => {
-                report.error(&typed.at, format!("{:?} {error}", typed.value), error.fix());
+                let fix = filled_in(&typed.value, error.fix());
+                report.error(&typed.at, format!("{:?} {error}", typed.value), fix);
                 Field::Unreadable
             }
         },
@@ -152,7 +153,7 @@ fn bucket(report: &mut Report, typed: &Typed<raw::Origin>, named: &Field<S3Host>
         report.error(at, host.to_string(), host.fix());
     } else if let Some(problem) = bucket_problem(name) {
         let fix = "3 to 63 of a-z 0-9 - . that begin and end with a letter or digit";
-        report.error(at, format!("{name:?} is not a bucket's name: {problem}"), fix);
+        report.error(at, format!("{name:?} is not a bucket's name: {problem}"), filled_in(name, fix));
     }
     name.clone()
 }

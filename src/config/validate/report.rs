@@ -68,7 +68,17 @@ impl Report {
             Ok(value) => {
                 let (min, max) = (show_duration(*limits.start()), show_duration(*limits.end()));
                 let message = format!("{} is outside {min} to {max}", show_duration(value));
-                self.error(&typed.at, message, format!("write {min} to {max}"));
+                let fix = match typed.value {
+                    Amount::Text(_) => format!("write {min} to {max}"),
+                    Amount::Number(_) => {
+                        format!(
+                            "write {} to {}, in seconds",
+                            limits.start().as_secs(),
+                            limits.end().as_secs()
+                        )
+                    }
+                };
+                self.error(&typed.at, message, fix);
                 default
             }
             Err(error) => {
@@ -175,10 +185,19 @@ impl Report {
         let fix = if is_policy_id(&typed.value) {
             format!("add what `aws cloudfront {command} --id {}` prints", typed.value)
         } else {
-            known_or_near(&typed.value, known)
+            filled_in(&typed.value, known_or_near(&typed.value, known))
         };
         self.error(&typed.at, message, fix);
     }
+}
+
+/// `fix`, unless what is wrong is that a template was never filled in.
+pub(super) fn filled_in(text: &str, fix: impl Into<String>) -> String {
+    const MARKS: [&str; 8] = ["${", "{{", "$(", "<", "replace", "your", "changeme", "placeholder"];
+    let lower = text.to_ascii_lowercase();
+    let is_placeholder = MARKS.iter().any(|mark| lower.contains(mark))
+        || (lower.starts_with("__") && lower.ends_with("__") && lower.len() > 4);
+    if is_placeholder { "put the real name in place of the placeholder".to_owned() } else { fix.into() }
 }
 
 fn known_or_near<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
