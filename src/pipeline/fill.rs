@@ -273,13 +273,19 @@ impl Fetch {
             self.route.behavior.asks,
             now,
         );
-        let one_viewers = self.is_one_viewers(&error);
-        let ttl = ttl.filter(|_| error.came_from_origin() && !one_viewers);
-        let alone = one_viewers || (ttl.is_none() && self.is_unwelcome(&error));
+        let varies = self.error_varies(&error);
+        let ttl = ttl.filter(|_| error.came_from_origin() && varies != Vary::Any);
+        let alone = varies != Vary::By(Vec::new()) || (ttl.is_none() && self.is_unwelcome(&error));
         match ttl {
             Some(ttl) => {
                 let behind = previous.filter(|object| object.lifetime.last_resort);
-                self.insert(lead, Entry::Error { error: error.clone(), until: now.after(ttl), behind });
+                let variant =
+                    error.answer().filter(|_| alone).and_then(|answer| self.variant(&answer.headers));
+                let entry = Entry::Error { error: error.clone(), until: now.after(ttl), behind };
+                match variant {
+                    Some(variant) => self.insert_variant(lead, &variant, entry),
+                    None => self.insert(lead, entry),
+                }
             }
             // What was refused must not come back when the origin fails later.
             None if !error.allows_stale() => self.edge.store.memory.remove(lead.key()),
@@ -288,10 +294,10 @@ impl Fetch {
         lead.tell(if alone { News::FailedForOne(error) } else { News::Failed(error) });
     }
 
-    /// Would another viewer be told otherwise? An outage is everybody's.
-    fn is_one_viewers(&self, error: &OriginError) -> bool {
+    /// By what another viewer would be told otherwise. An outage is everybody's.
+    fn error_varies(&self, error: &OriginError) -> Vary {
         let answer = error.answer().filter(|_| error.status().is_client_error());
-        answer.is_some_and(|answer| vary::of(&answer.headers, &self.route.behavior) != Vary::By(Vec::new()))
+        answer.map_or(Vary::By(Vec::new()), |answer| vary::of(&answer.headers, &self.route.behavior))
     }
 
     /// Does its origin want it kept from others?
@@ -302,15 +308,17 @@ impl Fetch {
 
     /// Puts an object where the next viewer looks for it: itself first, then the way to it.
     fn store(&self, lead: &Lead, object: &Arc<Object>) {
-        let insert = |key: &Key, entry| self.edge.store.memory.insert(Key::clone(key), entry, lead.since());
         let entry = Entry::Object(Arc::clone(object));
         match &object.variant {
-            None => insert(&self.primary, entry),
-            Some(variant) => {
-                insert(&variant.key, entry);
-                insert(&self.primary, Entry::Varies(Arc::clone(&variant.names)));
-            }
+            None => self.edge.store.memory.insert(Key::clone(&self.primary), entry, lead.since()),
+            Some(variant) => self.insert_variant(lead, variant, entry),
         }
+    }
+
+    fn insert_variant(&self, lead: &Lead, variant: &Variant, entry: Entry) {
+        let insert = |key: &Key, entry| self.edge.store.memory.insert(Key::clone(key), entry, lead.since());
+        insert(&variant.key, entry);
+        insert(&self.primary, Entry::Varies(Arc::clone(&variant.names)));
     }
 
     /// Which variant an answer with these fields is: told apart by all that the answers under its key have named, so that

@@ -191,7 +191,8 @@ async fn an_error_of_one_viewer_is_told_to_no_other() {
     let script = ["one", "two"].map(|body| Act::Send(error("vary: X-V", body)));
     let origin = Scripted::start(script).await;
     let stage = custom(&origin, "", telling).await;
-    for (v, expected) in [("1", "one"), ("2", "two")] {
+    // Each is remembered for its own.
+    for (v, expected) in [("1", "one"), ("2", "two"), ("1", "one"), ("2", "two")] {
         assert_eq!(ask(stage.https(), Method::GET, "/a", &[("x-v", v)]).await.text(), expected);
     }
 }
