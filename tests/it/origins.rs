@@ -102,6 +102,24 @@ async fn a_body_that_ends_by_closing_is_kept_and_one_that_stalls_is_not() {
     }
 }
 
+/// behaviour §4.3
+#[tokio::test]
+async fn a_blank_accept_encoding_of_the_origins_is_all_viewers() {
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/css\r\ncontent-length: 1\r\n\r\na";
+    let blank = "[[distribution.origin.custom_header]]\nname = \"Accept-Encoding\"\nvalue = \"\"";
+    for compress in [false, true] {
+        let origin = Scripted::start([Act::send(answer)]).await;
+        let behavior = format!("cache_policy = \"CachingOptimized\"\ncompress = {compress}");
+        let stage = custom(&origin, blank, &behavior).await;
+        for (field, expected) in [("gzip, br", "Miss"), ("gzip", "Hit"), ("identity", "Hit")] {
+            let seen = ask(stage.https(), Method::GET, "/a", &[("accept-encoding", field)]).await;
+            assert_eq!(seen.header("x-cache"), format!("{expected} from edgeseal"), "{field} {compress}");
+        }
+        let head = &origin.heads()[0];
+        assert_eq!(self::field(head, "accept-encoding"), None, "{head}");
+    }
+}
+
 #[tokio::test]
 async fn redirects_are_passed_on_and_cached() {
     let redirect = "HTTP/1.1 302 X\r\nlocation: /b\r\netag: \"1\"\r\ncontent-length: 4\r\n\r\nover";
