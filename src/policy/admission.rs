@@ -39,7 +39,7 @@ pub enum NotStored {
     ZeroTtl,
     /// Not of a status that is kept, or not without a time of its own.
     Status,
-    /// Its end cannot be told from a lost connection.
+    /// Its end cannot be told from a lost connection, and it is a bucket's.
     Unframed,
     /// `Vary: *`: no later request is known to match (RFC 9110 §12.5.5). Or so many fields that it comes to the same.
     VaryAny,
@@ -101,7 +101,8 @@ pub fn response(answer: Answer<'_>, behavior: &Behavior, max_object: u64, now: T
         Rule::Unknown => timed() && !control.must_understand,
         Rule::Never => false,
     };
-    let has_end = answer.framed || answer.status == StatusCode::NO_CONTENT;
+    // A custom origin may end its body by closing (behaviour §6); a bucket always says how long it is.
+    let has_end = answer.framed || behavior.asks.custom || answer.status == StatusCode::NO_CONTENT;
     let refused = if !known {
         Some(NotStored::Status)
     } else if !has_end {
@@ -241,6 +242,18 @@ mod tests {
                 };
                 assert_eq!(stored, expected, "{control}, keep: {keep}");
             }
+        }
+    }
+
+    #[test]
+    fn a_body_that_ends_by_closing_is_kept_of_custom_origins_only() {
+        let headers = HeaderMap::new();
+        let answer = Answer { status: StatusCode::OK, headers: &headers, length: None, framed: false };
+        // behaviour §6: close-delimited is delivered and cached
+        for (s3, custom, kept) in [(true, false, false), (false, true, true), (true, true, true)] {
+            let behavior = Behavior { asks: Asks { s3, custom }, ..behavior(0, 60, 600, false) };
+            let found = response(answer, &behavior, 100, Timestamp::from_secs(1000));
+            assert_eq!(matches!(found, Admission::Store(_)), kept, "{s3} {custom}: {found:?}");
         }
     }
 

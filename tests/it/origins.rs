@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use edgeseal::demo::viewer;
 use http::Method;
 use tokio::sync::Notify;
 
 use crate::support::scripted::{Act, Scripted};
-use crate::support::viewer::{ask, get, over_h2, plain, raw};
+use crate::support::viewer::{ask, begin, get, over_h2, plain, raw};
 use crate::support::{Bucket, PLAIN, Stage, eventually};
 
 const ALL_METHODS: &str =
@@ -86,6 +87,37 @@ async fn errors_of_a_custom_origin_are_the_viewers_to_see() {
         assert_eq!(seen.header("x-cache"), "Error from edgeseal");
     }
     assert_eq!(origin.heads().len(), 1, "behaviour §8.1: for ten seconds");
+}
+
+#[tokio::test]
+async fn a_body_that_ends_by_closing_is_kept_and_one_that_stalls_is_not() {
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\nwhole";
+    let origin = Scripted::start([Act::SendAndStall(answer.into()), Act::send_and_close(answer)]).await;
+    let stage = custom(&origin, "read_timeout = \"1s\"", "").await;
+    let stalled = begin(stage.https(), "/a", &[]).await;
+    assert!(viewer::read(stalled).await.is_err());
+    for expected in ["Miss from edgeseal", "Hit from edgeseal"] {
+        let seen = get(stage.https(), "/a").await; // behaviour §6
+        assert_eq!((seen.status, seen.text(), seen.header("x-cache")), (200, "whole", expected));
+    }
+}
+
+/// behaviour §4.3
+#[tokio::test]
+async fn a_blank_accept_encoding_of_the_origins_is_all_viewers() {
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/css\r\ncontent-length: 1\r\n\r\na";
+    let blank = "[[distribution.origin.custom_header]]\nname = \"Accept-Encoding\"\nvalue = \"\"";
+    for compress in [false, true] {
+        let origin = Scripted::start([Act::send(answer)]).await;
+        let behavior = format!("cache_policy = \"CachingOptimized\"\ncompress = {compress}");
+        let stage = custom(&origin, blank, &behavior).await;
+        for (field, expected) in [("gzip, br", "Miss"), ("gzip", "Hit"), ("identity", "Hit")] {
+            let seen = ask(stage.https(), Method::GET, "/a", &[("accept-encoding", field)]).await;
+            assert_eq!(seen.header("x-cache"), format!("{expected} from edgeseal"), "{field} {compress}");
+        }
+        let head = &origin.heads()[0];
+        assert_eq!(self::field(head, "accept-encoding"), None, "{head}");
+    }
 }
 
 #[tokio::test]

@@ -182,6 +182,12 @@ fn errors_have_cloudfronts_codes() {
         let root = changed(root, "/DefaultCacheBehavior/MinTTL", json!(min));
         changed(root, "/DefaultCacheBehavior/MaxTTL", json!(max))
     };
+    let keepalive = |seconds: i64| {
+        let custom = json!({"HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "http-only",
+                            "OriginKeepaliveTimeout": seconds});
+        let root = with(&format!("{origin}/S3OriginConfig"), Value::Null);
+        changed(root, &format!("{origin}/CustomOriginConfig"), custom)
+    };
     let error = |code: Value, page: Value, status: Value| {
         let item = json!({"ErrorCode": code, "ResponsePagePath": page, "ResponseCode": status});
         with("/CustomErrorResponses", json!({"Quantity": 1, "Items": [item]}))
@@ -224,6 +230,13 @@ fn errors_have_cloudfronts_codes() {
         (error(json!(404), json!("/a"), json!("201")), "InvalidResponseCode", "ResponseCode"),
         (error(json!(404), json!("a"), json!(200)), "InvalidRelativePath", "ResponsePagePath"),
         (legacy(10, 5), "InvalidTTLOrder", "MaxTTL"),
+        (
+            with(&format!("{origin}/S3OriginConfig/OriginReadTimeout"), json!(121)),
+            "InvalidOriginReadTimeout",
+            "OriginReadTimeout",
+        ),
+        (keepalive(0), "InvalidOriginKeepaliveTimeout", "OriginKeepaliveTimeout"),
+        (with(&format!("{origin}/ConnectionTimeout"), json!(11)), "InvalidArgument", "ConnectionTimeout"),
     ] {
         let found = news(&root);
         let finding = found.iter().find(|finding| finding.code() == Some(code));
@@ -420,7 +433,7 @@ fn mistakes_are_told_once() {
         (
             with("/Origins/Items/0/ConnectionTimeout", json!(0)),
             "Origins.Items[0].ConnectionTimeout",
-            "0s is outside",
+            "InvalidArgument: 0s is outside",
             "write 1 to 10, in seconds",
         ),
         (

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use http::header::HOST;
+use http::header::{ACCEPT_ENCODING, HOST};
 
 use super::super::raw::{self, At, Field, List, Typed};
 use super::super::{
@@ -102,7 +102,8 @@ fn behavior(
         warn_of_what_s3_is_not_told(report, raw, &cache_policy, request_policy, assumes_role);
         warn_of_writes(report, raw, methods, assumes_role);
     }
-    let encoding = encoding(report, raw, &cache_policy, asks);
+    let silenced = is_silenced(scope, origin, failover.as_ref());
+    let encoding = encoding(report, raw, &cache_policy, asks, silenced);
     let request_policy = origin_request_policy.as_deref();
     geo::require_places(report, at, raw, (&cache_policy, request_policy), scope.has_places);
     Behavior {
@@ -125,11 +126,20 @@ fn behavior(
     }
 }
 
-/// behaviour §4.3, §7.1. S3 does not negotiate, any other origin may.
-fn encoding(report: &mut Report, raw: &raw::Behavior, policy: &CachePolicy, asks: Asks) -> Encoding {
+/// behaviour §4.3, §7.1. S3 does not negotiate, any other origin may. `silenced`: no origin hears of it.
+fn encoding(
+    report: &mut Report,
+    raw: &raw::Behavior,
+    policy: &CachePolicy,
+    asks: Asks,
+    silenced: bool,
+) -> Encoding {
     let (gzip, brotli) = (policy.enable_accept_encoding_gzip, policy.enable_accept_encoding_brotli);
-    let negotiated =
-        if asks.custom { Encoding { gzip, brotli, compress: false } } else { Encoding::default() };
+    let negotiated = if asks.custom && !silenced {
+        Encoding { gzip, brotli, compress: false }
+    } else {
+        Encoding::default()
+    };
     let Some(typed) = raw.compress.given().filter(|typed| typed.value) else { return negotiated };
     if !cfg!(feature = "compress") {
         let fix = "build it with the cargo feature \"compress\"; until then everything is sent as the origin sends it";
@@ -139,6 +149,15 @@ fn encoding(report: &mut Report, raw: &raw::Behavior, policy: &CachePolicy, asks
     if policy.caching_disabled() {
         let fix = "use a policy that caches; objects are compressed before they are stored";
         report.warn(&typed.at, "nothing is compressed: the cache policy keeps nothing", fix);
+        return negotiated;
+    }
+    if silenced {
+        let fix = "leave Accept-Encoding out of the origin's headers, or compress off";
+        report.warn(
+            &typed.at,
+            "nothing is compressed: the origin's blank Accept-Encoding is all viewers'",
+            fix,
+        );
         return negotiated;
     }
     if !gzip && !brotli {
@@ -171,6 +190,15 @@ fn asks(scope: &Scope<'_>, origin: usize, failover: Option<&Failover>) -> Asks {
     let first = is_s3(origin);
     let second = failover.map_or(first, |failover| is_s3(failover.origin));
     Asks { s3: first || second, custom: !(first && second) }
+}
+
+/// An origin's own blank `Accept-Encoding` takes the viewer's out of the key, too (behaviour §4.3); of a group, both must.
+fn is_silenced(scope: &Scope<'_>, origin: usize, failover: Option<&Failover>) -> bool {
+    let is_blank = |index: usize| {
+        let own = scope.origins.get(index).and_then(|origin| origin.custom_headers.get(ACCEPT_ENCODING));
+        own.is_some_and(|value| value.as_bytes().trim_ascii().is_empty())
+    };
+    is_blank(origin) && failover.is_none_or(|failover| is_blank(failover.origin))
 }
 
 /// The session policy of a role lets it read.

@@ -169,6 +169,15 @@ pub(super) fn headers(
                     made.push(header);
                     continue;
                 }
+                if let Some(reason) = needless(name.as_str()) {
+                    let message = format!("{:?} is not made part of the cache key: {reason}", typed.value);
+                    report.warn(
+                        &typed.at,
+                        message,
+                        "nothing need be done; every viewer gets what it asks for",
+                    );
+                    continue;
+                }
                 if let Some(reason) = refusal(name.as_str(), normalized) {
                     let message = format!("{:?} cannot be part of the cache key: {reason}", typed.value);
                     report.error(&typed.at, message, "take it out of the list");
@@ -196,6 +205,18 @@ pub(super) fn headers(
     (names, made)
 }
 
+/// Why a header that CloudFront would key on (behaviour §4.5) makes no difference here. `name` in lower case.
+fn needless(name: &str) -> Option<&'static str> {
+    match name {
+        "range" => Some("the edge cuts ranges out of whole objects itself"),
+        "if-match" | "if-modified-since" | "if-none-match" | "if-range" | "if-unmodified-since" => {
+            Some("the edge answers conditional requests itself")
+        }
+        "expect" => Some("it is answered hop by hop"),
+        _ => None,
+    }
+}
+
 /// Why a header would break the signature, the connection or the cache (behaviour §4.2, §4.5). `name` in lower case.
 fn refusal(name: &str, normalized: bool) -> Option<&'static str> {
     const HOP_BY_HOP: [&str; 6] =
@@ -221,10 +242,7 @@ fn refusal(name: &str, normalized: bool) -> Option<&'static str> {
     let begins = |prefix: &str| name.starts_with(prefix);
     Some(match name {
         "cookie" => "cookies are named one by one, in cookies",
-        "range" => "the edge cuts ranges out of whole objects itself",
         "accept-encoding" if normalized => "enable_accept_encoding_… normalises it",
-        "expect" => "it is answered hop by hop",
-        _ if begins("if-") => "the edge answers conditional requests itself",
         _ if HOP_BY_HOP.contains(&name) => "it belongs to one connection",
         _ if begins("proxy-") => "it is meant for a proxy, not for the origin",
         _ if begins("x-edge-") => "CloudFront reserves and removes X-Edge-*",

@@ -33,7 +33,7 @@ pub(super) fn custom_origin(
         host,
         http_port: port(report, &raw.http_port, 80),
         https_port: port(report, &raw.https_port, 443),
-        keepalive_timeout: seconds(report, &raw.keepalive_timeout, 120, 5),
+        keepalive_timeout: seconds(report, "InvalidOriginKeepaliveTimeout: ", &raw.keepalive_timeout, 120, 5),
     }
 }
 

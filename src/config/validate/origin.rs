@@ -39,14 +39,14 @@ pub(super) fn origin(
             (OriginKind::Custom(custom), Arc::from(""))
         }
     };
-    let read_timeout = seconds(report, &raw.read_timeout, 120, 30);
+    let read_timeout = seconds(report, "InvalidOriginReadTimeout: ", &raw.read_timeout, 120, 30);
     Origin {
         id: raw.id.value().map_or(name, |id| Arc::from(id.as_str())),
         origin_path: origin_path(report, &raw.origin_path, matches!(kind, OriginKind::S3(_))),
         kind,
         custom_headers: custom_header::custom_headers(report, &raw.custom_headers),
         connection_attempts: report.whole(&raw.connection_attempts, 1..=3).unwrap_or(3),
-        connection_timeout: seconds(report, &raw.connection_timeout, 10, 10),
+        connection_timeout: seconds(report, "InvalidArgument: ", &raw.connection_timeout, 10, 10),
         read_timeout,
         response_completion_timeout: completion_timeout(report, raw, read_timeout),
     }
@@ -108,8 +108,15 @@ fn completion_timeout(report: &mut Report, raw: &raw::Origin, read_timeout: Dura
 }
 
 /// 1 s to `max` (behaviour §8.7).
-pub(super) fn seconds(report: &mut Report, field: &Field<raw::Amount>, max: u64, default: u64) -> Duration {
-    report.duration(field, Duration::from_secs(1)..=Duration::from_secs(max), Duration::from_secs(default))
+pub(super) fn seconds(
+    report: &mut Report,
+    code: &str,
+    field: &Field<raw::Amount>,
+    max: u64,
+    default: u64,
+) -> Duration {
+    let limits = Duration::from_secs(1)..=Duration::from_secs(max);
+    report.coded_duration(code, field, limits, Duration::from_secs(default))
 }
 
 fn is_id(text: &str) -> bool {

@@ -60,6 +60,17 @@ impl Report {
         limits: RangeInclusive<Duration>,
         default: Duration,
     ) -> Duration {
+        self.coded_duration("", field, limits, default)
+    }
+
+    /// With what begins the message of one outside `limits`: CloudFront's code, a colon and a space (behaviour §1.6).
+    pub(super) fn coded_duration(
+        &mut self,
+        code: &str,
+        field: &Field<Amount>,
+        limits: RangeInclusive<Duration>,
+        default: Duration,
+    ) -> Duration {
         let Some(typed) = field.given() else {
             return default;
         };
@@ -67,7 +78,7 @@ impl Report {
             Ok(value) if limits.contains(&value) => value,
             Ok(value) => {
                 let (min, max) = (show_duration(*limits.start()), show_duration(*limits.end()));
-                let message = format!("{} is outside {min} to {max}", show_duration(value));
+                let message = format!("{code}{} is outside {min} to {max}", show_duration(value));
                 let fix = match typed.value {
                     Amount::Text(_) => format!("write {min} to {max}"),
                     Amount::Number(_) => {
