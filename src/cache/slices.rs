@@ -15,6 +15,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -33,6 +34,8 @@ use crate::origin::error::OriginError;
 
 /// How often a slice is asked for until it is whole.
 const TRIES: usize = 3;
+/// After an origin's 5xx.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Bytes that are coming from the origin.
 pub type Inflow = UnsyncBoxBody<Bytes, OriginError>;
@@ -281,7 +284,16 @@ impl Bringing {
                 Some((open, give)) => (open, Some(give)),
                 None => {
                     let at = self.first + self.writer.len();
-                    (Open::new(at, self.version.source.range(at, self.last).await?), None)
+                    match self.version.source.range(at, self.last).await {
+                        Ok(body) => (Open::new(at, body), None),
+                        // A bad moment of the origin's must not end a read that is under way.
+                        Err(error @ OriginError::Refused { status: 500.., .. }) => {
+                            lost = error;
+                            tokio::time::sleep(PAUSE).await;
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
             };
             loop {

@@ -11,6 +11,8 @@ use crate::origin::s3_error::Cause;
 use crate::policy::freshness::Lifetime;
 
 const SLICE: u64 = 100;
+/// In the place of a number of bytes: 503.
+const REFUSES: u64 = u64::MAX;
 
 /// An origin of one object, which may change, and whose answers may break off.
 #[derive(Debug, Default)]
@@ -76,6 +78,9 @@ impl Source for At {
     fn range(&self, first: u64, last: u64) -> Asked {
         self.world.asks.lock().unwrap().push((first, last));
         let given = self.world.faults.lock().unwrap().pop_front();
+        if given == Some(REFUSES) {
+            return Box::pin(async { Err(refused(503)) });
+        }
         let current = self.world.version.load(Ordering::Relaxed);
         let (version, length) = (self.version, self.length);
         Box::pin(async move {
@@ -91,13 +96,11 @@ impl Source for At {
 }
 
 fn gone() -> OriginError {
-    OriginError::Refused {
-        status: 412,
-        cause: Cause::Other,
-        code: None,
-        fields: Arc::default(),
-        answer: None,
-    }
+    refused(412)
+}
+
+fn refused(status: u16) -> OriginError {
+    OriginError::Refused { status, cause: Cause::Other, code: None, fields: Arc::default(), answer: None }
 }
 
 /// A cache in front of a [`World`], and the head of its present version under the key `a`.
@@ -205,6 +208,16 @@ async fn a_lost_answer_is_resumed_where_it_broke_off() {
     assert_eq!(read(&version, 100, 199).await, Err(OriginError::BodyCutShort), "not for ever");
     assert_eq!(edge.asks().len(), 3);
     assert_eq!(read(&version, 100, 199).await.unwrap(), bytes(0, 100, 199), "the next one may try again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_moment_of_the_origins_does_not_end_a_read() {
+    let edge = Edge::new(300, 1 << 20, 1 << 20);
+    let version = edge.learn();
+    edge.world.faults.lock().unwrap().extend([REFUSES, 40, REFUSES]);
+    assert_eq!(read(&version, 0, 99).await, Err(refused(503)), "three tries are all");
+    edge.world.faults.lock().unwrap().extend([REFUSES, 40]);
+    assert_eq!(read(&version, 0, 99).await.unwrap(), bytes(0, 0, 99));
 }
 
 #[tokio::test]
