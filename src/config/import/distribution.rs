@@ -71,7 +71,11 @@ fn certificate(object: &mut Object<'_>) -> Field<String> {
         }
         let support = object.text("SSLSupportMethod");
         let is_own = default.value() != Some(&true);
-        if let Some(typed) = support.given().filter(|typed| is_own && typed.value != "sni-only") {
+        let known = ["sni-only", "vip", "static-ip"];
+        if let Some(typed) = support.given().filter(|typed| !known.contains(&typed.value.as_str())) {
+            let message = format!("InvalidViewerCertificate: there is no way {:?}", typed.value);
+            object.findings().error(&typed.at, message, "write \"sni-only\"");
+        } else if let Some(typed) = support.given().filter(|typed| is_own && typed.value != "sni-only") {
             let message = "there is no address for each certificate: viewers are told apart by SNI";
             object.findings().warn(&typed.at, message, "viewers without SNI get the first certificate");
         }

@@ -39,7 +39,8 @@ pub(super) fn origin(
             (OriginKind::Custom(custom), Arc::from(""))
         }
     };
-    let read_timeout = seconds(report, &raw.read_timeout, 120, 30);
+    let read_timeout =
+        report.coded("InvalidOriginReadTimeout", |report| seconds(report, &raw.read_timeout, 120, 30));
     Origin {
         id: raw.id.value().map_or(name, |id| Arc::from(id.as_str())),
         origin_path: origin_path(report, &raw.origin_path, matches!(kind, OriginKind::S3(_))),
@@ -56,8 +57,8 @@ fn s3(report: &mut Report, typed: &Typed<raw::Origin>, distribution: &str, env: 
     const PAYLOAD: [(&str, PayloadHash); 2] =
         [("empty", PayloadHash::Empty), ("unsigned", PayloadHash::Unsigned)];
     let raw = &typed.value;
-    let named = domain_name(report, &raw.domain_name);
-    let bucket = bucket(report, typed, &named);
+    let named = report.coded("InvalidOrigin", |report| domain_name(report, &raw.domain_name));
+    let bucket = report.coded("InvalidOrigin", |report| bucket(report, typed, &named));
     let region = region(report, typed, &named, env);
     refuse_alias_elsewhere(report, raw, &bucket);
     S3Origin {
