@@ -229,7 +229,11 @@ mod tests {
         let memory = Memory::new(1 << 20, |_| ());
         let mut seen = Vec::new();
         for i in 0..60 {
-            let answer = Arc::new(ErrorAnswer { headers: HeaderMap::new(), body: vec![0; 1 << 19].into() });
+            let answer = Arc::new(ErrorAnswer {
+                headers: HeaderMap::new(),
+                body: vec![0; 1 << 19].into(),
+                announced: true,
+            });
             seen.push(Arc::downgrade(&answer));
             let fields = Arc::default();
             let error = OriginError::Refused {

@@ -148,6 +148,8 @@ pub struct Distribution {
     pub domain_name: Option<Arc<str>>,
     /// For handshakes that name one of the aliases. `None`: as [`Tls::minimum_protocol_version`] says.
     pub minimum_protocol_version: Option<SecurityPolicy>,
+    /// Such handshakes may agree on HTTP/2 (behaviour §2.3).
+    pub http2: bool,
     pub geo_restriction: Option<GeoRestriction>,
 }
 

@@ -159,6 +159,7 @@ pub struct Distribution {
     /// The name that CloudFront gave it (`d….cloudfront.net`): answers beside the aliases.
     pub domain_name: Field<String>,
     pub minimum_protocol_version: Field<String>,
+    pub http_version: Field<String>,
     pub geo_restriction: Field<GeoRestriction>,
     pub cache_tag_header: Field<String>,
 }

@@ -11,7 +11,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::certs::Certificates;
 use super::tls;
-use crate::config::{Config, SecurityPolicy};
+use crate::config::{Config, Distribution, SecurityPolicy};
 use crate::pipeline::tx::Secured;
 use crate::policy::authority::Authority;
 use crate::route::Hosts;
@@ -27,31 +27,34 @@ pub struct Handshakes {
 }
 
 impl Handshakes {
-    /// One offer for each policy that is in use; none of their tickets is good with another, as none of their names is.
+    /// One offer for each policy that is in use, with HTTP/2 or without; none of their tickets is good with another, as none of their names is.
     ///
     /// # Panics
     /// When the system has no randomness to give.
     #[must_use]
     pub fn new(certificates: &Arc<Certificates>, config: &Config) -> Self {
         let listener = config.tls.minimum_protocol_version;
+        let wish = |distribution: &Distribution| {
+            (distribution.minimum_protocol_version.unwrap_or(listener), distribution.http2)
+        };
         let own = match config.distributions.as_slice() {
             // It answers to every name, and to none.
-            [any] if any.aliases.is_empty() => any.minimum_protocol_version.unwrap_or(listener),
-            _ => listener,
+            [any] if any.aliases.is_empty() => wish(any),
+            _ => (listener, true),
         };
-        let mut offers: Vec<(SecurityPolicy, Arc<ServerConfig>)> = Vec::new();
-        let mut offer = |policy| match offers.iter().find(|(of, _)| *of == policy) {
+        let mut offers: Vec<((SecurityPolicy, bool), Arc<ServerConfig>)> = Vec::new();
+        let mut offer = |wish: (SecurityPolicy, bool)| match offers.iter().find(|(of, _)| *of == wish) {
             Some((_, offer)) => Arc::clone(offer),
             None => {
-                let offer = tls::server_config(Arc::clone(certificates), policy);
-                offers.push((policy, Arc::clone(&offer)));
+                let offer = tls::server_config(Arc::clone(certificates), wish.0, wish.1);
+                offers.push((wish, Arc::clone(&offer)));
                 offer
             }
         };
         let own = offer(own);
         let mut by_name = Hosts::new();
         for distribution in &config.distributions {
-            let offer = offer(distribution.minimum_protocol_version.unwrap_or(listener));
+            let offer = offer(wish(distribution));
             for name in distribution.aliases.iter().chain(&distribution.domain_name) {
                 by_name.insert(name, Arc::clone(&offer));
             }

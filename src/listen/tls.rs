@@ -24,7 +24,11 @@ use crate::observe::record::TlsFacts;
 /// # Panics
 /// When the system has no randomness to give.
 #[must_use]
-pub fn server_config(certificates: Arc<Certificates>, policy: SecurityPolicy) -> Arc<ServerConfig> {
+pub fn server_config(
+    certificates: Arc<Certificates>,
+    policy: SecurityPolicy,
+    http2: bool,
+) -> Arc<ServerConfig> {
     let (versions, suites) = offer(policy);
     let provider = CryptoProvider {
         cipher_suites: suites.to_vec(),
@@ -38,7 +42,8 @@ pub fn server_config(certificates: Arc<Certificates>, policy: SecurityPolicy) ->
         .with_cert_resolver(certificates);
     // The table of §3.1 is the server's order among what the viewer offers.
     config.ignore_client_order = true;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let h2 = http2.then(|| b"h2".to_vec());
+    config.alpn_protocols = h2.into_iter().chain([b"http/1.1".to_vec()]).collect();
     // Resumption without state: the ticket carries it all, under keys that rotate.
     config.ticketer = Ticketer::new().expect("the system gives randomness for ticket keys");
     config.session_storage = Arc::new(NoServerSessionStorage {});

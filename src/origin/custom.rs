@@ -43,6 +43,8 @@ const MOST_NAMES: usize = 64;
 pub struct ErrorAnswer {
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// The origin had said how long the body would be.
+    pub announced: bool,
 }
 
 impl ErrorAnswer {
@@ -159,6 +161,7 @@ pub(super) async fn error_answer(
     mut body: OriginBody,
     ask: &Ask,
 ) -> Option<Arc<ErrorAnswer>> {
+    let announced = headers.contains_key(CONTENT_LENGTH);
     sanitize(&mut headers, ask);
     headers.remove(ACCEPT_RANGES);
     let mut read = BytesMut::new();
@@ -175,7 +178,7 @@ pub(super) async fn error_answer(
     headers.for_each(|(name, value)| {
         kept.append(name, value);
     });
-    Some(Arc::new(ErrorAnswer { headers: kept, body: read.freeze() }))
+    Some(Arc::new(ErrorAnswer { headers: kept, body: read.freeze(), announced }))
 }
 
 #[cfg(test)]

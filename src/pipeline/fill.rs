@@ -10,7 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 
-use super::intake::{Intake, Treatment};
+use super::intake::{self, Intake, Treatment};
 use super::{Keys, Route, deliver, sliced};
 use crate::cache::Key;
 use crate::cache::budget::Share;
@@ -73,7 +73,7 @@ impl Fetch {
                 self.release(&lead, NotStored::Status, None);
             }
             Ok(response) => self.admit(lead, response).await,
-            Err(error) => self.failed(&lead, previous, error),
+            Err(error) => self.failed(&lead, previous, self.suited(error).await),
         }
     }
 
@@ -98,7 +98,7 @@ impl Fetch {
             // A 304 about some other version says nothing: ask anew, for all of it.
             return match self.route.fetch(&self.route.ask).await {
                 Ok(response) => self.admit(lead, response).await,
-                Err(error) => self.failed(&lead, None, error),
+                Err(error) => self.failed(&lead, None, self.suited(error).await),
             };
         };
         let fields = object.head.updated(&response.headers).to_map();
@@ -248,6 +248,10 @@ impl Fetch {
         object.variant = inflow.variant;
         self.store(lead, &Arc::new(object));
         inflow.writer.complete();
+    }
+
+    async fn suited(&self, error: OriginError) -> OriginError {
+        intake::of_error(error, &self.route, &self.edge.store.budget).await
     }
 
     /// No object: an older one may stand in (behaviour §5.3), or the refusal is remembered (behaviour §8.1).

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::Method;
 use tokio::sync::Mutex;
 
@@ -49,6 +49,31 @@ impl Treatment {
     }
 }
 
+/// An origin's error as those who wait get it: its page is compressed where an object would be (behaviour §7.1).
+pub(super) async fn of_error(mut error: OriginError, route: &Route, budget: &Arc<Budget>) -> OriginError {
+    let status = error.status();
+    let OriginError::Refused { answer: Some(page), .. } = &mut error else { return error };
+    let answer = admission::Answer {
+        status,
+        headers: &page.headers,
+        length: page.announced.then_some(page.body.len() as u64),
+        framed: true,
+    };
+    match Treatment::of(&answer, route, budget) {
+        Treatment::Leave => {}
+        Treatment::SayThatItVaries => compression::add_vary(&mut Arc::make_mut(page).headers),
+        Treatment::Compress(press) => match press.squeeze(page.body.clone()).await {
+            Ok((coding, body)) => {
+                let page = Arc::make_mut(page);
+                compression::rewrite(&mut page.headers, coding);
+                page.body = body;
+            }
+            Err(failure) => return stuck(failure),
+        },
+    }
+    error
+}
+
 /// A body that is read to its end, piece by piece.
 #[derive(Debug)]
 pub(super) enum Intake {
@@ -86,6 +111,18 @@ impl Press {
             let share = budget.reserve(encoder::memory(coding, length))?;
             Some(Self { coding, encoder: Encoder::new(coding, length)?, length, _share: share })
         })
+    }
+
+    /// A body that is all there.
+    async fn squeeze(self, mut body: Bytes) -> Result<(Coding, Bytes), Stuck> {
+        let Self { coding, mut encoder, _share, .. } = self;
+        let mut squeezed = BytesMut::new();
+        while !body.is_empty() {
+            let step = body.split_to(body.len().min(STEP));
+            squeezed.extend_from_slice(&in_turn(|| encoder.write(&step)).await?);
+        }
+        squeezed.extend_from_slice(&encoder.finish()?);
+        Ok((coding, squeezed.freeze()))
     }
 
     fn take(self, body: OriginBody) -> Intake {

@@ -363,6 +363,46 @@ async fn the_owners_error_page_is_compressed_like_any_object() {
     }
 }
 
+/// behaviour §7.1: 403 and 404, too, where viewers see the origin's own.
+#[tokio::test]
+async fn an_origins_errors_are_compressed() {
+    let page = String::from_utf8(text(5_000)).unwrap();
+    let answer = |status: u16, framing: &str, body: &str| {
+        Act::send(&format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: text/html\r\netag: \"e\"\r\n{framing}\r\n\r\n{body}"
+        ))
+    };
+    let length = format!("content-length: {}", page.len());
+    let chunks = format!("{:x}\r\n{page}\r\n0\r\n\r\n", page.len());
+    for (act, fields, status, coding, etag) in [
+        (answer(404, &length, &page), &[BROWSER][..], 404, "br", "W/\"e\""),
+        (answer(404, &length, &page), &[GZIP], 404, "gzip", "W/\"e\""),
+        (answer(404, &length, &page), &[], 404, "", "\"e\""),
+        (answer(403, &length, &page), &[GZIP], 403, "gzip", "W/\"e\""),
+        (answer(410, &length, &page), &[GZIP], 410, "", "\"e\""),
+        (answer(404, "transfer-encoding: chunked", &chunks), &[GZIP], 404, "", "\"e\""),
+    ] {
+        let origin = Scripted::start([act]).await;
+        let toml = format!(
+            "[[distribution]]\n[[distribution.origin]]\ndomain_name = \"127.0.0.1\"\n\
+             [distribution.origin.custom_origin]\nhttp_port = {}\norigin_protocol_policy = \"http-only\"\n\
+             [distribution.default_cache_behavior]\ncache_policy = \"CachingOptimized\"\ncompress = true\n",
+            origin.port()
+        );
+        let stage = Stage::start(&toml, "http://127.0.0.1:1").await;
+        let kept = if status == 404 { 2 } else { 1 };
+        for _ in 0..kept {
+            let seen = ask(stage.https(), Method::GET, "/a", fields).await;
+            assert_eq!(
+                (seen.status, seen.header("content-encoding"), seen.header("etag")),
+                (status, coding, etag)
+            );
+            assert!(decoded(&seen) == page.as_bytes(), "{status} {coding}");
+        }
+        assert_eq!(origin.heads().len(), 1, "behaviour §8.1: it is kept as it is sent");
+    }
+}
+
 #[tokio::test]
 async fn an_invalidation_removes_every_coding() {
     let bucket = Bucket::start().await;

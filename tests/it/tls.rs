@@ -404,3 +404,29 @@ async fn a_certificate_that_is_made_here_is_good_for_every_host() {
         assert_eq!(asked_on(stage.https(), name, host).await, status, "{host} on {name}");
     }
 }
+
+/// behaviour §2.3
+#[tokio::test]
+async fn a_distribution_says_whether_it_speaks_http_2() {
+    let bucket = Bucket::start().await;
+    let toml = r#"
+[[distribution]]
+id = "old"
+aliases = ["old.example.com"]
+http_version = "http1.1"
+$BUCKET
+[[distribution]]
+id = "new"
+aliases = ["cdn.example.com"]
+$BUCKET
+"#;
+    let stage = Stage::start(toml, &bucket.origin.url()).await;
+    let root = shown(stage.https(), HOST).await;
+    for (name, agreed) in
+        [("old.example.com", &b"http/1.1"[..]), ("cdn.example.com", b"h2"), ("localhost", b"h2")]
+    {
+        let config = strict(&root, ONLY_13, &[b"h2", b"http/1.1"]);
+        let stream = shake(stage.https(), name, &config).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(agreed), "{name}");
+    }
+}

@@ -26,6 +26,7 @@ pub(super) fn distribution(object: &mut Object<'_>, controls: &[AccessControl]) 
         enabled: object.field("Enabled"),
         comment: object.text("Comment"),
         minimum_protocol_version: certificate(object),
+        http_version: object.text("HttpVersion"),
         geo_restriction: geo_restriction(object),
         cache_tag_header: inner(object.object("CacheTagConfig", |object| object.text("HeaderName"))),
     }
@@ -71,7 +72,11 @@ fn certificate(object: &mut Object<'_>) -> Field<String> {
         }
         let support = object.text("SSLSupportMethod");
         let is_own = default.value() != Some(&true);
-        if let Some(typed) = support.given().filter(|typed| is_own && typed.value != "sni-only") {
+        let known = ["sni-only", "vip", "static-ip"];
+        if let Some(typed) = support.given().filter(|typed| !known.contains(&typed.value.as_str())) {
+            let message = format!("InvalidViewerCertificate: there is no way {:?}", typed.value);
+            object.findings().error(&typed.at, message, "write \"sni-only\"");
+        } else if let Some(typed) = support.given().filter(|typed| is_own && typed.value != "sni-only") {
             let message = "there is no address for each certificate: viewers are told apart by SNI";
             object.findings().warn(&typed.at, message, "viewers without SNI get the first certificate");
         }
@@ -145,22 +150,5 @@ fn warn_of_what_differs(object: &mut Object<'_>) {
     if let Some(typed) = logging.given().filter(|typed| typed.value.value() == Some(&true)) {
         let message = "no log is written to a bucket";
         object.findings().warn(&typed.at, message, "the access log is the edge's own: see log.access");
-    }
-    let version = object.text("HttpVersion");
-    let Some(typed) = version.given() else { return };
-    match typed.value.to_ascii_lowercase().as_str() {
-        "http2" => {}
-        "http3" | "http2and3" => {
-            let message = "HTTP/3 is not offered yet";
-            object.findings().warn(&typed.at, message, "viewers use HTTP/2 instead; nothing need be done");
-        }
-        "http1.1" => {
-            let message = "HTTP/2 is offered, too";
-            object.findings().warn(&typed.at, message, "nothing need be done");
-        }
-        _ => {
-            let message = format!("InvalidArgument: {:?} is not a version", typed.value);
-            object.findings().error(&typed.at, message, "one of http1.1, http2, http3, http2and3");
-        }
     }
 }

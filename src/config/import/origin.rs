@@ -4,6 +4,9 @@ use super::super::raw::{self, At, Field, Typed};
 use super::object::Object;
 use super::policies::AccessControl;
 
+/// How an origin access identity is written (behaviour §1.6).
+const IDENTITY: &str = "origin-access-identity/cloudfront/";
+
 pub(super) fn origin(object: &mut Object<'_>, controls: &[AccessControl]) -> raw::Origin {
     let mut origin = raw::Origin {
         id: object.text("Id"),
@@ -24,7 +27,12 @@ pub(super) fn origin(object: &mut Object<'_>, controls: &[AccessControl]) -> raw
     origin.id = object.require("Id", origin.id);
     origin.domain_name = object.require("DomainName", origin.domain_name);
     // It is one more cache between CloudFront's edges and the origin.
-    let _shield = object.object("OriginShield", |object| object.ignore(&["Enabled", "OriginShieldRegion"]));
+    object.object("OriginShield", |object| {
+        let region = object.text("OriginShieldRegion");
+        if object.field::<bool>("Enabled").value() == Some(&true) {
+            object.require("OriginShieldRegion", region);
+        }
+    });
     let control = object.text("OriginAccessControlId");
     let bucket = object.object("S3OriginConfig", |object| {
         origin.read_timeout = object.field("OriginReadTimeout");
@@ -45,7 +53,7 @@ pub(super) fn origin(object: &mut Object<'_>, controls: &[AccessControl]) -> raw
         };
         origin.signing_behavior = signing(object, &control, &identity, controls);
     } else {
-        refuse_signing(object, &control);
+        refuse_signing(object, &control, &origin.domain_name);
     }
     origin.custom_origin = if custom.is_absent() { vpc } else { custom };
     origin
@@ -98,6 +106,11 @@ fn signing(
             Field::Unreadable
         }
         (Field::Given(control), _) => by_control(object, control, controls),
+        (_, Field::Given(identity)) if !identity.value.starts_with(IDENTITY) => {
+            let message = format!("InvalidOriginAccessIdentity: {:?} is no identity", identity.value);
+            object.findings().error(&identity.at, message, format!("write {IDENTITY}ID"));
+            Field::Unreadable
+        }
         (_, Field::Given(identity)) => {
             let message = "the edge signs with its own credentials, not as the origin access identity";
             let fix = "let the bucket's policy allow the edge's role what it allows the identity";
@@ -131,11 +144,18 @@ fn by_control(object: &Object<'_>, id: &Typed<String>, controls: &[AccessControl
     }
 }
 
-/// Only buckets are signed for.
-fn refuse_signing(object: &Object<'_>, control: &Field<String>) {
-    if let Some(typed) = control.given() {
+/// Only buckets are signed for. CloudFront signs for three more kinds of origins, and for no other (behaviour §10.3).
+fn refuse_signing(object: &Object<'_>, control: &Field<String>, domain_name: &Field<String>) {
+    const SIGNED_FOR: [&str; 3] = [".lambda-url.", ".mediapackagev2.", ".mediastore."];
+    let Some(typed) = control.given() else { return };
+    let name = domain_name.value().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
+    if SIGNED_FOR.iter().any(|service| name.contains(service)) {
         let consequence = "requests to an origin that is no bucket would not be signed";
         object.findings().unsupported(&typed.at, "OriginAccessControlId", consequence);
+    } else {
+        let message =
+            "InvalidDomainNameForOriginAccessControl: it is no bucket, and nothing else that is signed for";
+        object.findings().error(&typed.at, message, "leave OriginAccessControlId empty");
     }
 }
 

@@ -97,6 +97,7 @@ fn what_is_not_supported_is_never_dropped() {
         match name {
             "VpcOriginConfig" => drop(origin.as_object_mut().unwrap().remove("CustomOriginConfig")),
             "OriginMtlsConfig" => origin["CustomOriginConfig"][name] = value.clone(),
+            "OriginAccessControlId" => origin["DomainName"] = json!("id.lambda-url.eu-west-1.on.aws"),
             _ => {}
         }
         if name != "OriginMtlsConfig" {
@@ -192,6 +193,18 @@ fn errors_have_cloudfronts_codes() {
         let item = json!({"ErrorCode": code, "ResponsePagePath": page, "ResponseCode": status});
         with("/CustomErrorResponses", json!({"Quantity": 1, "Items": [item]}))
     };
+    let custom = |field: &str, value: Value| {
+        let root = with(&format!("{origin}/S3OriginConfig"), Value::Null);
+        let root = changed(root, &format!("{origin}/DomainName"), json!("www.example.com"));
+        let config = json!({"HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "https-only"});
+        let root = changed(root, &format!("{origin}/CustomOriginConfig"), config);
+        changed(root, &format!("{origin}/CustomOriginConfig/{field}"), value)
+    };
+    let cookies = |cookies: Value| {
+        let root = with("/DefaultCacheBehavior/CachePolicyId", Value::Null);
+        let values = json!({"QueryString": false, "Cookies": cookies});
+        changed(root, "/DefaultCacheBehavior/ForwardedValues", values)
+    };
     for (root, code, key) in [
         (with("/Aliases/Quantity", json!(2)), "InconsistentQuantities", "Aliases.Quantity"),
         (with("/Aliases", json!(["a"])), "InvalidArgument", "Aliases"),
@@ -231,12 +244,64 @@ fn errors_have_cloudfronts_codes() {
         (error(json!(404), json!("a"), json!(200)), "InvalidRelativePath", "ResponsePagePath"),
         (legacy(10, 5), "InvalidTTLOrder", "MaxTTL"),
         (
+            with(&format!("{origin}/DomainName"), json!("https://b.s3.amazonaws.com")),
+            "InvalidOrigin",
+            "DomainName",
+        ),
+        (with(&format!("{origin}/DomainName"), json!("www.example.com")), "InvalidOrigin", "DomainName"),
+        (
             with(&format!("{origin}/S3OriginConfig/OriginReadTimeout"), json!(121)),
             "InvalidOriginReadTimeout",
             "OriginReadTimeout",
         ),
         (keepalive(0), "InvalidOriginKeepaliveTimeout", "OriginKeepaliveTimeout"),
         (with(&format!("{origin}/ConnectionTimeout"), json!(11)), "InvalidArgument", "ConnectionTimeout"),
+        (
+            custom("OriginKeepaliveTimeout", json!(121)),
+            "InvalidOriginKeepaliveTimeout",
+            "OriginKeepaliveTimeout",
+        ),
+        (
+            custom("OriginSslProtocols", json!({"Quantity": 1, "Items": ["TLSv2"]})),
+            "InvalidRequiredProtocol",
+            "OriginSslProtocols.Items[0]",
+        ),
+        (custom("HTTPPort", json!(80)), "InvalidDomainNameForOriginAccessControl", "OriginAccessControlId"),
+        (
+            changed(
+                with(&format!("{origin}/OriginAccessControlId"), json!("")),
+                &format!("{origin}/S3OriginConfig/OriginAccessIdentity"),
+                json!("E1"),
+            ),
+            "InvalidOriginAccessIdentity",
+            "OriginAccessIdentity",
+        ),
+        (
+            with(&format!("{origin}/OriginShield"), json!({"Enabled": true})),
+            "InvalidArgument",
+            "OriginShieldRegion",
+        ),
+        (
+            with("/ViewerCertificate/SSLSupportMethod", json!("any")),
+            "InvalidViewerCertificate",
+            "SSLSupportMethod",
+        ),
+        (
+            with(
+                "/OriginGroups",
+                json!({"Quantity": 1, "Items": [{
+                "Id": "g", "FailoverCriteria": {"StatusCodes": {"Quantity": 1, "Items": [500]}},
+                "Members": {"Quantity": 2, "Items": [{"OriginId": "s3-main"}, {"OriginId": "no"}]}}]}),
+            ),
+            "NoSuchOrigin",
+            "OriginId",
+        ),
+        (cookies(json!({"Forward": "some"})), "InvalidForwardCookies", "Cookies.Forward"),
+        (
+            cookies(json!({"Forward": "all", "WhitelistedNames": {"Quantity": 1, "Items": ["a"]}})),
+            "InvalidForwardCookies",
+            "WhitelistedNames",
+        ),
     ] {
         let found = news(&root);
         let finding = found.iter().find(|finding| finding.code() == Some(code));

@@ -153,6 +153,7 @@ fn distribution(table: &mut Table<'_>) -> raw::Distribution {
         custom_error_responses: table.tables("custom_error_response", custom_error_response),
         origin_groups: table.tables("origin_group", origin_group),
         minimum_protocol_version: table.field("minimum_protocol_version"),
+        http_version: table.field("http_version"),
         geo_restriction: table.table("geo_restriction", geo_restriction),
         cache_tag_header: table.field("cache_tag_header"),
         enabled: table.field("enabled"),

@@ -26,7 +26,7 @@ pub(super) fn custom_origin(
     let raw = &custom.value;
     refuse_keys_of_buckets(report, &typed.value);
     ssl_protocols(report, &raw.origin_ssl_protocols);
-    let host = host(report, typed);
+    let host = report.coded("InvalidOrigin", |report| host(report, typed));
     let policy = report.choice(&raw.origin_protocol_policy, &POLICIES, OriginProtocolPolicy::MatchViewer);
     CustomOrigin {
         protocol: protocol_of_website(report, custom, &host, policy),
@@ -99,7 +99,11 @@ fn port(report: &mut Report, field: &Field<i64>, default: u16) -> u16 {
 fn ssl_protocols(report: &mut Report, list: &List<String>) {
     const KNOWN: [&str; 4] = ["SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2"];
     for typed in list.items().iter().filter(|typed| !KNOWN.contains(&typed.value.as_str())) {
-        report.unknown_as(typed, format!("InvalidArgument: there is no protocol {:?}", typed.value), KNOWN);
+        report.unknown_as(
+            typed,
+            format!("InvalidRequiredProtocol: there is no protocol {:?}", typed.value),
+            KNOWN,
+        );
     }
     if let Some(typed) = list.given()
         && !typed.value.iter().any(|protocol| protocol.value == "TLSv1.2")

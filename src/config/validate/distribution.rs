@@ -71,6 +71,7 @@ fn distribution(
         cache_tag_header: cache_tag_header(report, &raw.cache_tag_header),
         geo_restriction: geo::restriction(report, &raw.geo_restriction, has_places),
         minimum_protocol_version: settings::security_policy(report, &raw.minimum_protocol_version),
+        http2: settings::http2(report, &raw.http_version),
         origins,
     }
 }

@@ -156,7 +156,16 @@ fn cookies(report: &mut Report, at: &At, values: &raw::ForwardedValues) -> Selec
     if let Some(typed) = values.whitelisted_cookies.given() {
         limit(report, &typed.at, "TooManyCookieNamesInWhiteList", listed.len());
     }
-    match report.choice(&values.cookies, &WORDS, Forward::None) {
+    let forward =
+        report.coded("InvalidForwardCookies", |report| report.choice(&values.cookies, &WORDS, Forward::None));
+    if let Some(typed) = values.whitelisted_cookies.given()
+        && !matches!(forward, Forward::Whitelist)
+        && !listed.is_empty()
+    {
+        let message = "InvalidForwardCookies: names, and cookies are not forwarded by a whitelist";
+        report.error(&typed.at, message, "leave the list out, or forward a \"whitelist\"");
+    }
+    match forward {
         Forward::None => Selection::None,
         Forward::All => Selection::All,
         Forward::Whitelist if listed.is_empty() => {

@@ -56,8 +56,8 @@ fn s3(report: &mut Report, typed: &Typed<raw::Origin>, distribution: &str, env: 
     const PAYLOAD: [(&str, PayloadHash); 2] =
         [("empty", PayloadHash::Empty), ("unsigned", PayloadHash::Unsigned)];
     let raw = &typed.value;
-    let named = domain_name(report, &raw.domain_name);
-    let bucket = bucket(report, typed, &named);
+    let named = report.coded("InvalidOrigin", |report| domain_name(report, &raw.domain_name));
+    let bucket = report.coded("InvalidOrigin", |report| bucket(report, typed, &named));
     let region = region(report, typed, &named, env);
     refuse_alias_elsewhere(report, raw, &bucket);
     S3Origin {

@@ -60,7 +60,7 @@ fn members(report: &mut Report, typed: &Typed<raw::OriginGroup>, origins: &[Arc<
     for member in list.items() {
         let found = ids().position(|id| id == member.value);
         if found.is_none() {
-            report.unknown(member, "origin", ids());
+            report.coded("NoSuchOrigin", |report| report.unknown(member, "origin", ids()));
         }
         indices.push(found.unwrap_or_default());
     }

@@ -36,6 +36,18 @@ impl Report {
         self.findings.push(at.finding(Severity::Warning, message, fix));
     }
 
+    /// Lets `check` report; its errors begin with CloudFront's `code` where they have none of their own (behaviour §1.6).
+    pub(super) fn coded<T>(&mut self, code: &str, check: impl FnOnce(&mut Self) -> T) -> T {
+        let earlier = self.findings.len();
+        let value = check(self);
+        for finding in &mut self.findings[earlier..] {
+            if finding.severity == Severity::Error && finding.code().is_none() {
+                finding.message.insert_str(0, &format!("{code}: "));
+            }
+        }
+        value
+    }
+
     /// One of a few words.
     pub(super) fn choice<T: Copy>(&mut self, field: &Field<String>, choices: &[(&str, T)], default: T) -> T {
         let Some(typed) = field.given() else {

@@ -67,6 +67,25 @@ pub(super) fn security_policy(report: &mut Report, field: &Field<String>) -> Opt
     found
 }
 
+/// behaviour §2.3. HTTP/1 is always spoken.
+pub(super) fn http2(report: &mut Report, field: &Field<String>) -> bool {
+    let Some(typed) = field.given() else { return true };
+    match typed.value.to_ascii_lowercase().as_str() {
+        "http1.1" => false,
+        "http2" => true,
+        "http3" | "http2and3" => {
+            let message = "HTTP/3 is not offered yet";
+            report.warn(&typed.at, message, "viewers use HTTP/2 instead; nothing need be done");
+            true
+        }
+        _ => {
+            let message = format!("InvalidArgument: {:?} is not a version", typed.value);
+            report.error(&typed.at, message, "one of http1.1, http2, http3, http2and3");
+            true
+        }
+    }
+}
+
 fn certificate(report: &mut Report, typed: &Typed<Certificate>) -> Option<CertificateFiles> {
     const FIX: &str = "give both files, the chain and its private key (with flags: --tls-cert and --tls-key)";
     let Certificate { cert, key } = &typed.value;

@@ -169,6 +169,7 @@ fn distribution(text: &mut Text, distribution: &raw::Distribution) {
         comment,
         domain_name,
         minimum_protocol_version,
+        http_version,
         geo_restriction,
         cache_tag_header,
     } = distribution;
@@ -179,6 +180,7 @@ fn distribution(text: &mut Text, distribution: &raw::Distribution) {
     text.list("aliases", aliases);
     text.field("default_root_object", default_root_object);
     text.field("minimum_protocol_version", minimum_protocol_version);
+    text.field("http_version", http_version);
     text.field("cache_tag_header", cache_tag_header);
     text.table("distribution.geo_restriction", geo_restriction, |text, restriction| {
         let raw::GeoRestriction { restriction_type, locations } = restriction;

@@ -161,6 +161,7 @@ impl Maker {
             comment: self.text(),
             domain_name: self.text(),
             minimum_protocol_version: self.text(),
+            http_version: self.text(),
             geo_restriction: self.field(|maker| raw::GeoRestriction {
                 restriction_type: maker.text(),
                 locations: maker.texts(),

@@ -95,7 +95,7 @@ fn handshake(
 }
 
 fn server(policy: SecurityPolicy) -> Arc<ServerConfig> {
-    server_config(Arc::new(self_signed(&[])), policy)
+    server_config(Arc::new(self_signed(&[])), policy, true)
 }
 
 const POLICIES: [SecurityPolicy; 3] =
@@ -211,7 +211,7 @@ fn the_handshake_brings_the_certificate_of_the_name() {
             .into_iter()
             .unzip();
     let server =
-        server_config(Arc::new(crate::listen::certs::load(&files).unwrap()), SecurityPolicy::default());
+        server_config(Arc::new(crate::listen::certs::load(&files).unwrap()), SecurityPolicy::default(), true);
     let client = Arc::new(modern());
     for (name, expected) in
         [("www.example.com", 2), ("img.example.com", 1), ("unknown.example", 0), ("192.0.2.1", 0)]
@@ -225,7 +225,7 @@ fn the_handshake_brings_the_certificate_of_the_name() {
 #[test]
 fn a_self_signed_certificate_can_be_trusted() {
     let certificates = Arc::new(self_signed(&["www.example.com".to_owned()]));
-    let server = server_config(certificates, SecurityPolicy::default());
+    let server = server_config(certificates, SecurityPolicy::default(), true);
     let (first, _) = handshake(&server, &Arc::new(modern()), "localhost").unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(first.peer_certificates().unwrap()[0].clone()).unwrap();
