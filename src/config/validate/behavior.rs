@@ -6,17 +6,17 @@ use std::sync::Arc;
 use http::header::{ACCEPT_ENCODING, HOST};
 
 use super::super::raw::{self, At, Field, List, Typed};
+use super::super::response_headers::ResponseHeadersPolicy;
 use super::super::{
     Asks, Behavior, CachePolicy, Encoding, Failover, Origin, OriginRequestPolicy, ViewerProtocolPolicy,
     policies as managed,
 };
-use super::cache_policy::Policies;
 use super::geo;
 use super::legacy;
 use super::origin_group::Group;
-use super::origin_request_policy::{RequestPolicies, warn_of_what_s3_is_not_told};
+use super::origin_request_policy::warn_of_what_s3_is_not_told;
+use super::own::Policies;
 use super::report::Report;
-use super::response_headers::ResponseHeadersPolicies;
 
 const MOST: usize = 75;
 
@@ -35,9 +35,9 @@ pub(super) struct Scope<'s> {
 /// The policies that a behaviour may name.
 #[derive(Debug)]
 pub(super) struct Named {
-    pub cache: Policies,
-    pub response_headers: ResponseHeadersPolicies,
-    pub requests: RequestPolicies,
+    pub cache: Policies<raw::CachePolicy, CachePolicy>,
+    pub response_headers: Policies<raw::ResponseHeadersPolicy, ResponseHeadersPolicy>,
+    pub requests: Policies<raw::OriginRequestPolicy, OriginRequestPolicy>,
 }
 
 /// In the order they are tried, the default behaviour last.
@@ -180,7 +180,7 @@ fn policies(
     if raw.forwarded_values.is_absent() {
         legacy::refuse_ttls(report, raw);
     }
-    let cache = scope.named.cache.find(report, &raw.cache_policy);
+    let cache = scope.named.cache.find(report, &raw.cache_policy).unwrap_or_else(managed::optimized);
     (cache, scope.named.requests.find(report, &raw.origin_request_policy))
 }
 

@@ -1,6 +1,5 @@
 //! Cache policies: those of the configuration, and by name the managed ones (behaviour §1.7, §4.8).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,42 +36,22 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// Largest TTL: 100 years, so that sums of a few stay far from overflow.
 pub(super) const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// What behaviours may name.
-#[derive(Debug)]
-pub(super) struct Policies {
-    custom: BTreeMap<String, Arc<CachePolicy>>,
-}
-
-impl Policies {
-    pub(super) fn read(report: &mut Report, list: &List<raw::CachePolicy>) -> Self {
-        let kind = own::Kind {
-            what: "cache policy",
-            id: |raw: &raw::CachePolicy| &raw.id,
-            name: |raw: &raw::CachePolicy| &raw.name,
-            is_managed: |name| policies::managed(name).is_some(),
-            build: policy,
-        };
-        Self { custom: kind.read(report, list) }
-    }
-
-    /// The policy that a behaviour names, else CachingOptimized.
-    pub(super) fn find(&self, report: &mut Report, field: &Field<String>) -> Arc<CachePolicy> {
-        let Some(typed) = field.given() else {
-            return policies::optimized();
-        };
-        if let Some(policy) = self.custom.get(&typed.value) {
-            return Arc::clone(policy);
-        }
-        match policies::managed(&typed.value) {
-            Some(policy) => policy,
-            None => {
-                let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
-                let message = format!("NoSuchCachePolicy: there is no cache policy {:?}", typed.value);
-                report.unknown_policy(typed, message, custom.chain(policies::names()), "get-cache-policy");
-                policies::optimized()
-            }
-        }
-    }
+/// Those that behaviours may name.
+pub(super) fn read(
+    report: &mut Report,
+    list: &List<raw::CachePolicy>,
+) -> own::Policies<raw::CachePolicy, CachePolicy> {
+    let kind = own::Kind {
+        what: "cache policy",
+        missing: "NoSuchCachePolicy",
+        command: "get-cache-policy",
+        id: |raw: &raw::CachePolicy| &raw.id,
+        name: |raw: &raw::CachePolicy| &raw.name,
+        managed: policies::managed,
+        managed_names: || policies::names().collect(),
+        build: policy,
+    };
+    kind.read(report, list)
 }
 
 fn policy(report: &mut Report, typed: &Typed<raw::CachePolicy>) -> CachePolicy {

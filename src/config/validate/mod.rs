@@ -27,10 +27,7 @@ mod settings;
 mod tests;
 
 use self::behavior::Named;
-use self::cache_policy::Policies;
-use self::origin_request_policy::RequestPolicies;
 use self::report::Report;
-use self::response_headers::ResponseHeadersPolicies;
 use super::raw::Raw;
 use super::{Config, Environment, Finding, Loaded, Severity};
 
@@ -40,9 +37,9 @@ use super::{Config, Environment, Finding, Loaded, Severity};
 pub fn validate(raw: &Raw, env: &Environment, found: Vec<Finding>) -> Result<Loaded, Vec<Finding>> {
     let mut report = Report::new(found);
     let named = Named {
-        cache: Policies::read(&mut report, &raw.cache_policies),
-        response_headers: ResponseHeadersPolicies::read(&mut report, &raw.response_headers_policies),
-        requests: RequestPolicies::read(&mut report, &raw.origin_request_policies),
+        cache: cache_policy::read(&mut report, &raw.cache_policies),
+        response_headers: response_headers::read(&mut report, &raw.response_headers_policies),
+        requests: origin_request_policy::read(&mut report, &raw.origin_request_policies),
     };
     let mut config = Config {
         identity: settings::identity(&mut report, &raw.identity),

@@ -1,11 +1,10 @@
 //! Origin request policies: those of the configuration, and by name the managed ones (behaviour §1.8, §4.9).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::super::raw::{self, At, Field, List, Typed};
+use super::super::raw::{self, At, List, Typed};
 use super::super::request_policies;
 use super::super::{CachePolicy, OriginRequestPolicy, Selection, ViewerHeader, s3};
 use super::cache_policy::is_name;
@@ -38,46 +37,22 @@ const QUERY_STRINGS: Kind = Kind {
     choices: &FOUR,
 };
 
-/// What behaviours may name.
-#[derive(Debug)]
-pub(super) struct RequestPolicies {
-    custom: BTreeMap<String, Arc<OriginRequestPolicy>>,
-}
-
-impl RequestPolicies {
-    pub(super) fn read(report: &mut Report, list: &List<raw::OriginRequestPolicy>) -> Self {
-        let kind = own::Kind {
-            what: "origin request policy",
-            id: |raw: &raw::OriginRequestPolicy| &raw.id,
-            name: |raw: &raw::OriginRequestPolicy| &raw.name,
-            is_managed: |name| request_policies::managed(name).is_some(),
-            build: policy,
-        };
-        Self { custom: kind.read(report, list) }
-    }
-
-    /// The policy that a behaviour names, if it names one.
-    pub(super) fn find(
-        &self,
-        report: &mut Report,
-        field: &Field<String>,
-    ) -> Option<Arc<OriginRequestPolicy>> {
-        let typed = field.given()?;
-        if let Some(policy) = self.custom.get(&typed.value) {
-            return Some(Arc::clone(policy));
-        }
-        match request_policies::managed(&typed.value) {
-            Some(policy) => return Some(policy),
-            None => {
-                let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
-                let message =
-                    format!("NoSuchOriginRequestPolicy: there is no origin request policy {:?}", typed.value);
-                let known = custom.chain(request_policies::names());
-                report.unknown_policy(typed, message, known, "get-origin-request-policy");
-            }
-        }
-        None
-    }
+/// Those that behaviours may name.
+pub(super) fn read(
+    report: &mut Report,
+    list: &List<raw::OriginRequestPolicy>,
+) -> own::Policies<raw::OriginRequestPolicy, OriginRequestPolicy> {
+    let kind = own::Kind {
+        what: "origin request policy",
+        missing: "NoSuchOriginRequestPolicy",
+        command: "get-origin-request-policy",
+        id: |raw: &raw::OriginRequestPolicy| &raw.id,
+        name: |raw: &raw::OriginRequestPolicy| &raw.name,
+        managed: request_policies::managed,
+        managed_names: || request_policies::names().collect(),
+        build: policy,
+    };
+    kind.read(report, list)
 }
 
 fn policy(report: &mut Report, typed: &Typed<raw::OriginRequestPolicy>) -> OriginRequestPolicy {

@@ -3,7 +3,7 @@
 mod cors;
 mod security;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
@@ -16,41 +16,22 @@ use super::report::Report;
 /// behaviour §12.13
 const MOST_CUSTOM: usize = 10;
 
-/// What behaviours may name.
-#[derive(Debug)]
-pub(super) struct ResponseHeadersPolicies {
-    custom: BTreeMap<String, Arc<ResponseHeadersPolicy>>,
-}
-
-impl ResponseHeadersPolicies {
-    pub(super) fn read(report: &mut Report, list: &List<raw::ResponseHeadersPolicy>) -> Self {
-        let kind = own::Kind {
-            what: "response headers policy",
-            id: |raw: &raw::ResponseHeadersPolicy| &raw.id,
-            name: |raw: &raw::ResponseHeadersPolicy| &raw.name,
-            is_managed: |name| response_headers::managed(name).is_some(),
-            build: policy,
-        };
-        Self { custom: kind.read(report, list) }
-    }
-
-    /// The policy that a behaviour names.
-    pub(super) fn find(
-        &self,
-        report: &mut Report,
-        field: &Field<String>,
-    ) -> Option<Arc<ResponseHeadersPolicy>> {
-        let typed = field.given()?;
-        let found = self.custom.get(&typed.value).cloned();
-        found.or_else(|| response_headers::managed(&typed.value)).or_else(|| {
-            let custom = self.custom.keys().map(String::as_str).filter(|name| !name.is_empty());
-            let message =
-                format!("NoSuchResponseHeadersPolicy: there is no response headers policy {:?}", typed.value);
-            let known = custom.chain(response_headers::names());
-            report.unknown_policy(typed, message, known, "get-response-headers-policy");
-            None
-        })
-    }
+/// Those that behaviours may name.
+pub(super) fn read(
+    report: &mut Report,
+    list: &List<raw::ResponseHeadersPolicy>,
+) -> own::Policies<raw::ResponseHeadersPolicy, ResponseHeadersPolicy> {
+    let kind = own::Kind {
+        what: "response headers policy",
+        missing: "NoSuchResponseHeadersPolicy",
+        command: "get-response-headers-policy",
+        id: |raw: &raw::ResponseHeadersPolicy| &raw.id,
+        name: |raw: &raw::ResponseHeadersPolicy| &raw.name,
+        managed: response_headers::managed,
+        managed_names: || response_headers::names().collect(),
+        build: policy,
+    };
+    kind.read(report, list)
 }
 
 fn policy(report: &mut Report, typed: &Typed<raw::ResponseHeadersPolicy>) -> ResponseHeadersPolicy {
