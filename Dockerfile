@@ -12,7 +12,7 @@ COPY tests tests
 # The target directory is a cache mount, so the binary is copied out of it in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --profile dist --no-default-features --features compress --bin edgeseal \
+    cargo build --locked --profile dist --no-default-features --features compress,geo --bin edgeseal \
     && cp target/dist/edgeseal /edgeseal
 
 # glibc, libgcc, CA certificates and an unprivileged user; no shell and no package manager.
