@@ -154,7 +154,7 @@ impl Refusal {
     }
 
     /// A page of the owner's may take its place: it is about the object, or about who may have it (behaviour §8.3). Not so
-    /// what is wrong with the request itself: `403 → 200 /index.html` must not tell a POST that it was done, nor send over
+    /// what is wrong with the request itself: `403 → 200 /index.html` must not tell a POST that is not allowed that it was done, nor send over
     /// plain HTTP what is to be had over HTTPS only.
     #[must_use]
     pub fn may_have_page(&self) -> bool {
