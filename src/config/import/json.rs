@@ -299,6 +299,11 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_number_that_nobody_can_hold_is_kept_as_it_was_typed() {
+        assert_eq!(parse("0.1e310").unwrap().value, Value::Number("0.1e310"));
+    }
+
     /// Pieces of JSON, so that chance makes whole texts often enough.
     fn text() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
@@ -324,6 +329,8 @@ mod tests {
             let ours = parse(&text);
             match serde_json::from_str::<serde_json::Value>(&text) {
                 Ok(expected) => prop_assert_eq!(as_serde(&ours.unwrap()), expected),
+                // A number is kept as it was typed: whoever wants it says whether it is one.
+                Err(error) if error.to_string().starts_with("number out of range") => {}
                 Err(_) => prop_assert!(ours.is_err(), "{}", text),
             }
         }
