@@ -185,8 +185,6 @@ pub(super) async fn error_answer(
 mod tests {
     use std::time::Duration;
 
-    use http::Method;
-
     use super::*;
     use crate::config::OriginKind;
 
