@@ -12,8 +12,6 @@ use std::task::{Context, Waker};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 
-use crate::semantics::hop;
-
 /// Bytes that wait for a viewer at most; what is more is dropped.
 const MOST: usize = 32 << 10;
 
@@ -92,7 +90,8 @@ impl Interims {
 }
 
 impl Sink {
-    /// An origin has answered so for the time being. 100 is between it and the edge; 101 does not occur.
+    /// An origin has answered so for the time being; `headers` are those that may travel. 100 is between it and the edge;
+    /// 101 does not occur.
     pub fn tell(&self, status: StatusCode, headers: &HeaderMap) {
         if !(102..=199).contains(&status.as_u16()) {
             return;
@@ -113,13 +112,11 @@ impl Sink {
 }
 
 fn encoded(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
-    let mut headers = headers.clone();
-    hop::strip(&mut headers);
     let mut line = String::new();
     let _ =
         write!(line, "HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let mut bytes = line.into_bytes();
-    for (name, value) in &headers {
+    for (name, value) in headers {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");
         bytes.extend_from_slice(value.as_bytes());
@@ -144,7 +141,6 @@ mod tests {
     fn hints() -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert("link", HeaderValue::from_static("</a.css>; rel=preload"));
-        headers.insert("connection", HeaderValue::from_static("close"));
         headers
     }
 

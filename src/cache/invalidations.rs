@@ -21,6 +21,8 @@ pub type Number = u64;
 const KEEP: Duration = Duration::from_secs(15 * 60);
 /// Rules that are kept for that long; of more, the oldest go.
 const MOST: usize = 100_000;
+/// Bytes of their texts: viewers who may write choose them.
+const MOST_BYTES: usize = 32 << 20;
 
 #[derive(Debug, Default)]
 pub struct Invalidations {
@@ -171,13 +173,16 @@ impl Rules {
     }
 
     fn forget(&mut self, swept: Number, now: Timestamp) {
-        let rules =
-            self.exact.len() + self.tags.len() + self.prefixes.values().map(HashMap::len).sum::<usize>();
+        let texts = || {
+            let prefixes = self.prefixes.values().flat_map(HashMap::keys);
+            self.exact.keys().chain(self.tags.keys()).chain(prefixes)
+        };
+        let too_large = texts().count() > MOST || texts().map(|text| text.len()).sum::<usize>() > MOST_BYTES;
         // The same path may be written again and again.
         let mut too_many = self.batches.len().saturating_sub(MOST);
         while let Some(batch) = self.batches.first_entry()
             && *batch.key() <= swept
-            && (now.since(*batch.get()) >= KEEP || rules > MOST || too_many > 0)
+            && (now.since(*batch.get()) >= KEEP || too_large || too_many > 0)
         {
             self.forgotten = batch.remove_entry().0;
             too_many = too_many.saturating_sub(1);
@@ -274,6 +279,20 @@ mod tests {
         assert!(invalidations.rules.read().unwrap().batches.len() <= MOST);
         assert!(invalidations.hit_fetch("d\n/a", writes - 1), "the last is known");
         assert!(!invalidations.hit_fetch("d\n/b", writes - 1));
+    }
+
+    #[test]
+    fn long_targets_that_are_written_take_no_more_room_than_rules_may() {
+        let invalidations = Invalidations::default();
+        let long = "x".repeat(1 << 20);
+        let writes = (MOST_BYTES >> 20) as u64 + 1;
+        (0..writes).for_each(|n| invalidations.add_key(&format!("d\n/{n}{long}"), at(0)));
+        invalidations.swept(writes - 1, at(1));
+        assert_eq!(invalidations.rules.read().unwrap().exact.len(), 1, "the one that is not swept yet");
+        assert!(
+            invalidations.hit_fetch("d\n/other", 0),
+            "who began before what is forgotten is not believed"
+        );
     }
 
     #[test]

@@ -43,11 +43,12 @@ impl<S: AsyncWrite + Unpin> Relaying<S> {
 
     /// hyper writes: that is the answer.
     fn answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // First of all: while this waits, hyper may read the next request.
+        self.interims.set_clean(false);
         if self.interims.is_armed() {
             ready!(self.relay(cx))?;
             self.interims.disarm();
         }
-        self.interims.set_clean(false);
         Poll::Ready(Ok(()))
     }
 }
@@ -93,5 +94,44 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Relaying<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+
+    /// A viewer who does not read, so that nothing more can be written.
+    #[derive(Debug)]
+    struct Full;
+
+    impl AsyncWrite for Full {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    /// hyper reads the next request while the answer to the last waits behind hints that do not get out.
+    #[test]
+    fn a_pipelined_request_says_nothing_before_an_answer_that_waits() {
+        let interims = Interims::new();
+        let sink = interims.arm().unwrap();
+        sink.tell(StatusCode::EARLY_HINTS, &HeaderMap::new());
+        let mut stream = Relaying::new(Full, Arc::clone(&interims));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut stream).poll_write(&mut cx, b"HTTP/1.1 200 OK\r\n\r\n").is_pending());
+        assert!(interims.arm().is_none(), "its hints would come before the answer to the request before it");
     }
 }

@@ -259,8 +259,11 @@ impl Origin {
         let sent = Instant::now();
         let mut request = Request::from_parts(head, body);
         if let Some(interims) = ask.interims.clone() {
+            let with_cookies = ask.is_with_cookies();
             hyper::ext::on_informational(&mut request, move |interim| {
-                interims.tell(interim.status(), interim.headers());
+                let mut headers = interim.headers().clone();
+                custom::sanitize(&mut headers, with_cookies);
+                interims.tell(interim.status(), &headers);
             });
         }
         let answer = lease.sender.send_request(request);
@@ -353,7 +356,7 @@ impl Origin {
         let mut headers = parts.headers;
         match &self.side {
             Side::S3(_) => response::sanitize(&mut headers),
-            Side::Custom(_) => custom::sanitize(&mut headers, ask),
+            Side::Custom(_) => custom::sanitize(&mut headers, ask.is_with_cookies()),
         }
         let body = self.body(incoming, lease);
         Ok(OriginResponse { status: parts.status, headers, framing, received_at: clock::now(), timing, body })

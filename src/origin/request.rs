@@ -69,6 +69,12 @@ impl Ask {
         self.method == Method::GET || self.method == Method::HEAD
     }
 
+    /// Cookies go to the origin, so its own are for whoever sent them (behaviour §5.6).
+    #[must_use]
+    pub fn is_with_cookies(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| told.with_cookies)
+    }
+
     /// It is meant to change something (RFC 9110 §9.2.1).
     #[must_use]
     pub fn is_write(&self) -> bool {

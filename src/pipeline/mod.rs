@@ -306,8 +306,7 @@ fn ask(
             return Err(Refusal::UrlTooLong);
         }
         let keyed = ask.headers.remove(AUTHORIZATION);
-        let kept = forward::keeps_authorization(behavior, view.method);
-        ask.authorization = keyed.or_else(|| view.headers.get(AUTHORIZATION).filter(|_| kept).cloned());
+        ask.authorization = keyed.or_else(|| forward::kept_authorization(behavior, view));
     }
     if behavior.asks.custom {
         let mut told = told::told(behavior, view, raw_path, hop)?;

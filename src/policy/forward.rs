@@ -86,6 +86,15 @@ pub fn keeps_authorization(behavior: &Behavior, method: &Method) -> bool {
     is_write(method) || (method == Method::OPTIONS && !behavior.cache_options)
 }
 
+/// The viewer's, if it goes without any policy.
+#[must_use]
+pub fn kept_authorization(behavior: &Behavior, view: &View<'_>) -> Option<HeaderValue> {
+    let kept = keeps_authorization(behavior, view.method);
+    let mut value = view.headers.get(AUTHORIZATION).filter(|_| kept)?.clone();
+    value.set_sensitive(true);
+    Some(value)
+}
+
 /// `Authorization` goes by the cache policy, and by it alone (behaviour §4.5).
 fn goes_when_keyed(name: &HeaderName) -> bool {
     name == AUTHORIZATION || s3::takes_header(name.as_str())

@@ -16,6 +16,10 @@ const FINAL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-
 
 /// Sends hints at once, and the answer when it is told to.
 async fn origin(go: Arc<Notify>) -> u16 {
+    hinting(HINTS, go).await
+}
+
+async fn hinting(hints: &'static str, go: Arc<Notify>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -29,7 +33,7 @@ async fn origin(go: Arc<Notify>) -> u16 {
                         head.push(byte);
                     }
                     head.clear();
-                    stream.write_all(HINTS.as_bytes()).await.unwrap();
+                    stream.write_all(hints.as_bytes()).await.unwrap();
                     go.notified().await;
                     stream.write_all(FINAL.as_bytes()).await.unwrap();
                 }
@@ -70,6 +74,20 @@ async fn hints_come_before_the_answer_and_are_not_kept() {
         assert_eq!(answer.contains("x-cache: Hit"), !hints, "{path}: {answer}");
         assert!(!answer.contains("rel=preload"), "hints are no part of the answer: {answer}");
     }
+}
+
+/// A length would have the next bytes taken for a body (RFC 9110 §8.6); cookies are as in answers (behaviour §5.6).
+#[tokio::test]
+async fn hints_have_no_length_and_no_cookies_that_answers_would_not_have() {
+    let sent = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nset-cookie: a=b\r\nconnection: x-hop\r\nx-hop: 1\r\ncontent-length: 9\r\n\r\n";
+    let go = Arc::new(Notify::new());
+    let stage = stage(hinting(sent, Arc::clone(&go)).await).await;
+    let mut viewer = connect(stage.https(), HOST, &[]).await;
+    viewer.write_all(format!("GET /a HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.unwrap();
+    let mut interim = vec![0; HINTS.len()];
+    timeout(Duration::from_secs(10), viewer.read_exact(&mut interim)).await.unwrap().unwrap();
+    assert_eq!(String::from_utf8(interim).unwrap(), HINTS);
+    go.notify_one();
 }
 
 #[tokio::test]

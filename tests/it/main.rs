@@ -9,6 +9,7 @@ mod command_line;
 #[cfg(feature = "compress")]
 mod compression;
 mod credentials;
+mod early_answers;
 mod error_pages;
 mod explain;
 mod failover;

@@ -147,6 +147,18 @@ fn a_preflight_takes_along_what_it_is_about() {
 }
 
 #[test]
+fn a_credential_that_goes_without_a_policy_is_not_shown() {
+    let behavior = behavior(&[], Selection::None, &[]);
+    for (method, goes) in [(Method::PUT, true), (Method::GET, false)] {
+        let request = Request::builder().method(method).uri("/a").header("host", "h");
+        let (parts, ()) = request.header("authorization", "hush").body(()).unwrap().into_parts();
+        let kept = kept_authorization(&behavior, &view::parse(&parts, true).unwrap());
+        assert_eq!(kept.is_some(), goes);
+        assert!(!format!("{kept:?}").contains("hush"));
+    }
+}
+
+#[test]
 fn what_cannot_be_put_to_s3() {
     let keyed = behavior(&["x-a"], Selection::None, &[]);
     assert_eq!(told(&keyed, Method::GET, &[("x-a", b"\xe9")]), Err(Unforwardable::NotText));
