@@ -80,12 +80,16 @@ impl Fetch {
     /// Another fetch of the key may have ended between the look-up and this one's beginning.
     fn found_after_all(&self, lead: &Lead) -> bool {
         let memory = &self.edge.store.memory;
-        let entry = match memory.get(lead.key()) {
-            Some(Entry::Varies(names)) => memory.get(&vary::key(&self.primary, &names, &self.selecting)),
-            other => other,
+        let (entry, varies) = match memory.get(lead.key()) {
+            Some(Entry::Varies(names)) => {
+                (memory.get(&vary::key(&self.primary, &names, &self.selecting)), true)
+            }
+            other => (other, false),
         };
         match lookup::decide(entry, self.max_ttl(), clock::now()) {
             Lookup::Serve(object) => lead.tell(News::Ready(object, Whence::Cache)),
+            // Of this viewer's variant; who waits beside may be of another.
+            Lookup::Refuse(error) if varies => lead.tell(News::FailedForOne(error)),
             Lookup::Refuse(error) => lead.tell(News::Failed(error)),
             Lookup::ServeAndRefresh(_) | Lookup::Pass(_) | Lookup::Ask(_) | Lookup::Fetch(_) => return false,
         }
