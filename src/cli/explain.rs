@@ -8,7 +8,7 @@ use aws_credential_types::Credentials;
 use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::source::{self, MaybeSource, Overriding};
+use super::source::{self, Overriding, Source};
 use super::{FAILED, admin, print, say};
 use crate::clock;
 use crate::config::{AccessLogTarget, Config};
@@ -19,16 +19,18 @@ use crate::origin::credentials::CredentialSource;
 use crate::pipeline::explain::{self, Explanation, Question};
 
 #[derive(Debug, Args)]
+// A running edge is a source, too.
+#[command(mut_group("source", |group| group.required(false)))]
 pub(super) struct Explain {
     /// As a browser shows it: https://cdn.example.com/images/a.jpg?x=1
     #[arg(value_name = "URL")]
     url: String,
     #[command(flatten)]
-    source: MaybeSource,
+    source: Option<Source>,
     #[command(flatten)]
     over: Overriding,
     /// Ask the edge that runs there, which knows what is cached now, instead of reading a configuration
-    #[arg(long, conflicts_with = "maybe-source")]
+    #[arg(long, conflicts_with = "source")]
     live: bool,
     #[arg(long, default_value = "GET", value_name = "METHOD")]
     method: String,
@@ -68,13 +70,13 @@ impl Explain {
             let json = self.ask()?;
             return if self.json { Ok(json) } else { Ok(shown(&json)) };
         }
-        let Some(source) = self.source.given() else {
+        let Some(source) = &self.source else {
             return Err(
                 "name a configuration (--config, --distribution, s3://…), or --live for a running edge"
                     .into(),
             );
         };
-        let loaded = source::load(&source, &self.over)
+        let loaded = source::load(source, &self.over)
             .map_err(|findings| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
         let edge = standing_still(&loaded.config)?;
         let mut question = Question::read(&self.url, Some(&self.method), &self.header, self.viewer)?;

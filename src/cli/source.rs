@@ -24,29 +24,6 @@ pub(super) struct Source {
     bucket: Option<String>,
 }
 
-/// The same where there may be none.
-#[derive(Debug, Args)]
-#[group(multiple = false, id = "maybe-source")]
-pub(super) struct MaybeSource {
-    /// A TOML file
-    #[arg(long, value_name = "FILE.toml")]
-    config: Option<PathBuf>,
-    /// A CloudFront distribution as the AWS CLI prints it; may be repeated
-    #[arg(long, value_name = "PATH")]
-    distribution: Vec<PathBuf>,
-    /// A bucket, or a part of one
-    #[arg(value_name = "s3://BUCKET[/PREFIX]")]
-    bucket: Option<String>,
-}
-
-impl MaybeSource {
-    pub(super) fn given(self) -> Option<Source> {
-        let Self { config, distribution, bucket } = self;
-        let given = config.is_some() || !distribution.is_empty() || bucket.is_some();
-        given.then_some(Source { config, distribution, bucket })
-    }
-}
-
 /// Flags that beat the file.
 #[derive(Debug, Args)]
 pub(super) struct Overriding {
