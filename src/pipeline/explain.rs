@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
-use super::{country, method, protocol, route};
+use super::{country, look, method, protocol, route};
 use crate::cache::memory::Entry;
 use crate::cache::object::Object;
 use crate::clock::Timestamp;
@@ -234,14 +234,12 @@ impl Explanation {
         let accepted = encoding::normalized(behavior.encoding, view.version, view.headers);
         let primary = key::key(&site.id, view, raw_path, &behavior.cache_policy, accepted);
         self.key = primary.split('\n').map(str::to_owned).collect();
-        let mut entry = edge.store.memory.get(&primary);
-        let mut variant = String::new();
-        if let Some(Entry::Varies(names)) = &entry {
-            let names = names.clone();
-            entry = edge.store.memory.get(&vary::key(&primary, &names, &vary::selecting(behavior, view)));
-            let names: Vec<_> = names.iter().map(http::HeaderName::as_str).collect();
-            variant = format!("varies by {}; of this variant: ", names.join(", "));
-        }
+        let (entry, variant) = look(&edge.store.memory, &primary, || vary::selecting(behavior, view));
+        let variant = variant.map(|variant| {
+            let names: Vec<_> = variant.names.iter().map(HeaderName::as_str).collect();
+            format!("varies by {}; of this variant: ", names.join(", "))
+        });
+        let variant = variant.unwrap_or_default();
         let until = match &entry {
             Some(Entry::Error { until, .. } | Entry::NotStored { until, .. }) => until.since(now),
             _ => Duration::ZERO,

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 
 use super::intake::{self, Intake, Treatment};
-use super::{Keys, Route, deliver, sliced};
+use super::{Keys, Route, deliver, look, sliced};
 use crate::cache::Key;
 use crate::cache::budget::Share;
 use crate::cache::fill::{self, Writer};
@@ -79,17 +79,11 @@ impl Fetch {
 
     /// Another fetch of the key may have ended between the look-up and this one's beginning.
     fn found_after_all(&self, lead: &Lead) -> bool {
-        let memory = &self.edge.store.memory;
-        let (entry, varies) = match memory.get(lead.key()) {
-            Some(Entry::Varies(names)) => {
-                (memory.get(&vary::key(&self.primary, &names, &self.selecting)), true)
-            }
-            other => (other, false),
-        };
+        let (entry, variant) = look(&self.edge.store.memory, lead.key(), || self.selecting.clone());
         match lookup::decide(entry, self.max_ttl(), clock::now()) {
             Lookup::Serve(object) => lead.tell(News::Ready(object, Whence::Cache)),
             // Of this viewer's variant; who waits beside may be of another.
-            Lookup::Refuse(error) if varies => lead.tell(News::FailedForOne(error)),
+            Lookup::Refuse(error) if variant.is_some() => lead.tell(News::FailedForOne(error)),
             Lookup::Refuse(error) => lead.tell(News::Failed(error)),
             Lookup::ServeAndRefresh(_) | Lookup::Pass(_) | Lookup::Ask(_) | Lookup::Fetch(_) => return false,
         }

@@ -25,13 +25,13 @@ use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, VARY};
 use http::request::Parts;
-use http::{Method, Request, Response, Version};
+use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::{Body as _, Incoming};
 
 use crate::body::Body;
 use crate::cache::Key;
-use crate::cache::memory::Entry;
-use crate::cache::object::{Content, Object};
+use crate::cache::memory::{Entry, Memory};
+use crate::cache::object::{Content, Object, Variant};
 use crate::clock;
 use crate::config::response_headers::ResponseHeadersPolicy;
 use crate::config::{Behavior, ViewerProtocolPolicy};
@@ -150,13 +150,7 @@ async fn obtain(
         return Box::pin(pass::known(edge, &route()?, view, why)).await;
     }
     let primary = key::key(&site.id, view, raw_path, &behavior.cache_policy, accepted);
-    let mut entry = edge.store.memory.get(&primary);
-    let mut own = None;
-    if let Some(Entry::Varies(names)) = &entry {
-        let key = vary::key(&primary, names, &vary::selecting(behavior, view));
-        entry = edge.store.memory.get(&key);
-        own = Some(key);
-    }
+    let (entry, own) = look(&edge.store.memory, &primary, || vary::selecting(behavior, view));
     let now = clock::now();
     // Whatever goes to the origin is boxed: a hit's future is moved as it is, and should be small.
     match lookup::decide(entry, behavior.cache_policy.max_ttl, now) {
@@ -188,6 +182,21 @@ async fn obtain(
     }
 }
 
+/// What the cache has for a request; and which variant that is, where there are several (RFC 9111 §4.1).
+fn look(
+    memory: &Memory,
+    primary: &str,
+    selecting: impl FnOnce() -> HeaderMap,
+) -> (Option<Entry>, Option<Variant>) {
+    match memory.get(primary) {
+        Some(Entry::Varies(names)) => {
+            let key = Key::from(vary::key(primary, &names, &selecting()));
+            (memory.get(&key), Some(Variant { names, key }))
+        }
+        entry => (entry, None),
+    }
+}
+
 /// Where an object is kept.
 #[derive(Debug, Clone)]
 struct Keys {
@@ -198,9 +207,9 @@ struct Keys {
 }
 
 impl Keys {
-    fn new(primary: String, own: Option<String>) -> Self {
+    fn new(primary: String, variant: Option<Variant>) -> Self {
         let primary = Key::from(primary);
-        let own = own.map_or_else(|| Key::clone(&primary), Key::from);
+        let own = variant.map_or_else(|| Key::clone(&primary), |variant| variant.key);
         Self { primary, own }
     }
 
