@@ -11,12 +11,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use super::tx::Transaction;
-use super::{Answer, obtain, page};
+use super::{Answer, choose, obtain, page};
 use crate::config::ErrorPage;
 use crate::edge::{Edge, Site};
 use crate::error::Refusal;
 use crate::observe::record::ResultType;
-use crate::semantics::path;
 use crate::semantics::view::{self, View, Viewer};
 
 /// The answer to a refusal: the page that is configured for its status, else a small one of the edge's own. A page that
@@ -52,8 +51,7 @@ async fn fetch(
     page_path: &str,
 ) -> Result<Answer, Refusal> {
     let raw_path = site.substitute_root(page_path);
-    let path = path::decode(&raw_path).map_err(|_| Refusal::Malformed("invalid escape in the path"))?;
-    let behavior = site.behaviors.find(&path::normalize(&path));
+    let (path, behavior) = choose(site, &raw_path)?;
     let headers = about_the_viewer(&parts.headers);
     let method = if parts.method == Method::HEAD { Method::HEAD } else { Method::GET };
     let view = view::parse(parts, tx.is_secure())?;

@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
-use super::{country, look, method, protocol, route};
+use super::{choose, country, look, method, protocol, route};
 use crate::cache::memory::Entry;
 use crate::cache::object::Object;
 use crate::clock::Timestamp;
@@ -22,7 +22,6 @@ use crate::policy::admission::{self, Admission, NotStored};
 use crate::policy::lookup::{self, Lookup};
 use crate::policy::told::Hop;
 use crate::policy::{encoding, key, vary};
-use crate::semantics::path;
 use crate::semantics::view::{self, View};
 
 /// A request that nobody makes.
@@ -167,8 +166,7 @@ fn walk(
     }
     view.viewer.place = site.place(question.viewer);
     let raw_path = site.substitute_root(view.raw_path);
-    let decoded = path::decode(&raw_path).map_err(|_| Refusal::Malformed("invalid escape in the path"))?;
-    let behavior = site.behaviors.find(&path::normalize(&decoded));
+    let (decoded, behavior) = choose(site, &raw_path)?;
     told.behavior = Some(behavior.path_pattern.to_string());
     told.policies(behavior);
     country(site, &view)?;

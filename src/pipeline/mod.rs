@@ -21,6 +21,7 @@ mod story;
 pub mod tx;
 mod wait;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, VARY};
@@ -101,8 +102,7 @@ async fn respond(
     view.viewer.session = tx.session();
     view.viewer.place = site.place(connection.viewer.ip());
     let raw_path = site.substitute_root(view.raw_path);
-    let path = path::decode(&raw_path).map_err(|_| Refusal::Malformed("invalid escape in the path"))?;
-    let behavior = site.behaviors.find(&path::normalize(&path));
+    let (path, behavior) = choose(site, &raw_path)?;
     policy.clone_from(&behavior.response_headers_policy);
 
     country(site, &view)?;
@@ -120,6 +120,13 @@ async fn respond(
         show_vary(&mut answer, behavior);
     }
     Ok(answer)
+}
+
+/// The path decoded, and the behaviour that it chooses, normalised (behaviour §1.3).
+fn choose<'a>(site: &'a Site, raw_path: &'a str) -> Result<(Cow<'a, str>, &'a Arc<Behavior>), Refusal> {
+    let path = path::decode(raw_path).map_err(|_| Refusal::Malformed("invalid escape in the path"))?;
+    let behavior = site.behaviors.find(&path::normalize(&path));
+    Ok((path, behavior))
 }
 
 /// Of a custom origin's `Vary` viewers see what the edge forwards (behaviour §5.5).
