@@ -67,6 +67,11 @@ async fn every_step_of_a_request_is_told() {
             "answer",
             "kept, fresh for 90s",
         ),
+        (
+            &["https://cdn.example.com/a", "--answer", "Retry-After: 5", "--answer-status", "503"],
+            "answer",
+            "503: errors are kept by status",
+        ),
         (&["/a"], "refused", "400: "),
     ] {
         let told = explain(words).await;

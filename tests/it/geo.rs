@@ -247,3 +247,20 @@ async fn a_key_by_country_and_an_origin_that_learns_it() {
     assert!(!sao_paulo.contains("metro-code"), "{sao_paulo}");
     assert!(!nowhere.contains("country") && !nowhere.contains("asn"), "{nowhere}");
 }
+
+#[tokio::test]
+async fn who_is_let_in_is_explained_for_an_address_by_a_database_of_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = file(&folder, &places()).display().to_string();
+    let toml = folder.path().join("site.toml");
+    let site = "[[distribution]]\n[distribution.geo_restriction]\nrestriction_type = \"blacklist\"\n\
+                locations = [\"DE\"]\n[[distribution.origin]]\nbucket = \"private-assets\"\nregion = \"eu-west-1\"\n";
+    std::fs::write(&toml, site).unwrap();
+    let toml = toml.display().to_string();
+    for (viewer, blocked) in [(BERLIN, true), (SAO_PAULO, false), (NOWHERE, false)] {
+        let words = ["explain", "https://cdn.example.com/a", "--config", &toml, "--geo-database", &database];
+        let ended = finish(edgeseal(&[&words[..], &["--viewer", viewer]].concat())).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        assert_eq!(ended.out.contains("answered by the edge    403: "), blocked, "{viewer}: {}", ended.out);
+    }
+}
