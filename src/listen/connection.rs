@@ -8,6 +8,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,7 +24,7 @@ use super::patience::Patient;
 use crate::edge::Edge;
 use crate::interim::Interims;
 use crate::observe::metrics::Metrics;
-use crate::pipeline::tx::{Connection, Secured};
+use crate::pipeline::tx::{Connection, Secured, Tracked};
 
 /// A handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -114,7 +117,7 @@ async fn http1(
     let io = Relaying::new(io, Arc::clone(&interims));
     let connection = Connection::new(viewer, secured, Some(interims));
     let service = service_fn(|request| {
-        let response = crate::pipeline::serve(Arc::clone(&edge), Arc::clone(&connection), request);
+        let response = answer(Arc::clone(&edge), Arc::clone(&connection), request);
         async move { Ok::<_, Infallible>(response.await) }
     });
     let serving = http1::Builder::new()
@@ -133,7 +136,7 @@ async fn http2(
 ) {
     let _counted = edge.metrics.connection("h2");
     let service = service_fn(|request| {
-        let response = crate::pipeline::serve(Arc::clone(&edge), Arc::clone(&connection), request);
+        let response = answer(Arc::clone(&edge), Arc::clone(&connection), request);
         async move { Ok::<_, Infallible>(response.await) }
     });
     let serving = http2::Builder::new(TokioExecutor::new())
@@ -144,6 +147,18 @@ async fn http2(
         .keep_alive_timeout(PING)
         .serve_connection(TokioIo::new(io), service);
     drive(pin!(serving), |serving| serving.graceful_shutdown(), &connection, stop).await;
+}
+
+/// Puts a request to the pipeline.
+fn answer(
+    edge: Arc<Edge>,
+    connection: Arc<Connection>,
+    request: Request<hyper::body::Incoming>,
+) -> impl Future<Output = Response<Tracked>> {
+    let (parts, body) = request.into_parts();
+    // Seldom there, and then what it costs to box it does not matter.
+    let body = (!body.is_end_stream()).then(|| body.map_err(Into::into).boxed_unsync());
+    crate::pipeline::serve(edge, connection, parts, body)
 }
 
 /// Drives `serving` to its end. When `stop` says so, or nothing has been asked for long enough, `shut_down` makes it

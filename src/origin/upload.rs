@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
 
 /// Bytes of a request's body (behaviour §2.4).
 pub const MAX_BODY: u64 = 64_000_000_000;
@@ -19,6 +19,9 @@ pub enum Outgoing {
     Nothing,
     Viewer(Upload),
 }
+
+/// A viewer's body, whatever protocol brings it.
+pub type Incoming = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// A viewer's body. Trailers are left out (behaviour §4.5).
 #[derive(Debug)]

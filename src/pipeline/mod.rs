@@ -26,8 +26,7 @@ use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, VARY};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, Version};
-use hyper::body::{Body as _, Incoming};
+use http::{HeaderMap, Method, Response, Version};
 
 use crate::body::Body;
 use crate::cache::Key;
@@ -42,6 +41,7 @@ use crate::interim::Interims;
 use crate::observe::record::ResultType;
 use crate::origin::Origin;
 use crate::origin::request::{self, Ask};
+use crate::origin::upload::Incoming;
 use crate::policy::cache_status::Story;
 use crate::policy::encoding::{self, Normalized};
 use crate::policy::forward::{self, Unforwardable};
@@ -60,14 +60,14 @@ struct Answer {
     result: ResultType,
 }
 
-/// One request of one viewer, from its head to its response; the log is written when the body has left.
+/// One request of one viewer, from its head to its response; the log is written when the body has left. `body`: `None`
+/// when there is none.
 pub async fn serve(
     edge: Arc<Edge>,
     connection: Arc<Connection>,
-    request: Request<Incoming>,
+    parts: Parts,
+    mut body: Option<Incoming>,
 ) -> Response<Tracked> {
-    let (parts, incoming) = request.into_parts();
-    let mut body = Some(incoming).filter(|incoming| !incoming.is_end_stream());
     let mut tx = Transaction::begin(&edge, &connection, &parts);
     let mut policy = None;
     let outcome = respond(&edge, &mut tx, &mut policy, &connection, &parts, &mut body).await;

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, CONTENT_LOCATION, LOCATION};
 use http::{HeaderMap, Method, Uri};
-use hyper::body::Incoming;
 
 use super::{Answer, Route, pass};
 use crate::clock;
 use crate::config::Behavior;
 use crate::edge::Edge;
 use crate::error::Refusal;
-use crate::origin::upload::{MAX_BODY, Outgoing, Upload};
+use crate::origin::upload::{Incoming, MAX_BODY, Outgoing, Upload};
 use crate::policy::{forward, key};
 use crate::semantics::view::View;
 
