@@ -117,7 +117,7 @@ fn living(c: &mut Criterion) {
 fn matching(c: &mut Criterion) {
     let object = Validators {
         etag: Some(ETAG),
-        last_modified: date::parse(&HeaderValue::from_static(LAST_MODIFIED)),
+        last_modified: date::parse(HeaderValue::from_static(LAST_MODIFIED)),
         date: None,
     };
     let plain = browser_request().headers;

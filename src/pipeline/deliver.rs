@@ -15,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::error::Refusal;
 use crate::observe::record::ResultType;
 use crate::semantics::conditional::{self, Verdict};
+use crate::semantics::fields::Fields;
 use crate::semantics::range::{self, Selection, Spec};
 use crate::semantics::view::View;
 
@@ -100,7 +101,11 @@ pub(super) enum Wanted {
 }
 
 /// `length`: bytes of the whole body, if known; without it there are no ranges (behaviour §6).
-pub(super) fn examine(view: &View<'_>, head: &Head, length: Option<u64>) -> Result<Wanted, Refusal> {
+pub(super) fn examine(
+    view: &View<'_, impl Fields>,
+    head: &Head,
+    length: Option<u64>,
+) -> Result<Wanted, Refusal> {
     // A redirect is neither confirmed nor cut, nor is what a server can do (RFC 9110 §13.2.1, §14.2).
     if !head.status.is_success() || view.method == Method::OPTIONS {
         return Ok(Wanted::Whole);
@@ -112,10 +117,10 @@ pub(super) fn examine(view: &View<'_>, head: &Head, length: Option<u64>) -> Resu
         Verdict::Proceed => {}
     }
     let may_ask = view.method == Method::GET && head.status == StatusCode::OK;
-    let asked = view.headers.get(RANGE).filter(|_| may_ask);
+    let asked = view.headers.first(&RANGE).filter(|_| may_ask);
     let (Some(asked), Some(length)) = (asked, length) else { return Ok(Wanted::Whole) };
     // What the edge has compressed has no strong validator (RFC 9110 §13.1.5).
-    let incomparable = head.is_compressed() && view.headers.contains_key(IF_RANGE);
+    let incomparable = head.is_compressed() && view.headers.has(&IF_RANGE);
     if incomparable || !conditional::range_applies(view.headers, validators) {
         return Ok(Wanted::Whole);
     }

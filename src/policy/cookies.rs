@@ -1,10 +1,11 @@
 //! Which cookies are part of the key, and which go to a custom origin?
 
+use http::HeaderValue;
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue};
 
 use super::forward;
 use crate::config::Selection;
+use crate::semantics::fields::Fields;
 
 /// The cookies that `selection` takes, `name=value` each, in the order of their names (behaviour §4.2); equal names
 /// stay in the viewer's order.
@@ -12,13 +13,13 @@ use crate::config::Selection;
 /// None at all when the header is not of the form `name=value; name=value`. Names that begin with `$` are not
 /// cookies, and those that sign a request never split the cache (behaviour §4.2, §11.7).
 #[must_use]
-pub fn keyed<'h>(headers: &'h HeaderMap, selection: &Selection) -> Vec<&'h [u8]> {
+pub fn keyed<'h>(headers: &'h impl Fields, selection: &Selection) -> Vec<&'h [u8]> {
     if selection.is_none() { Vec::new() } else { chosen(headers, |name| selection.takes(name)) }
 }
 
 /// The `Cookie` that goes to an origin by both policies (behaviour §4.4); `None`: none of them is left.
 #[must_use]
-pub fn forwarded(headers: &HeaderMap, cache: &Selection, request: &Selection) -> Option<HeaderValue> {
+pub fn forwarded(headers: &impl Fields, cache: &Selection, request: &Selection) -> Option<HeaderValue> {
     if cache.is_none() && request.is_none() {
         return None;
     }
@@ -29,10 +30,10 @@ pub fn forwarded(headers: &HeaderMap, cache: &Selection, request: &Selection) ->
     Some(value)
 }
 
-fn chosen(headers: &HeaderMap, takes: impl Fn(&str) -> bool) -> Vec<&[u8]> {
+fn chosen(headers: &impl Fields, takes: impl Fn(&str) -> bool) -> Vec<&[u8]> {
     // HTTP/2 may divide the header into several (RFC 9113 §8.2.3).
-    let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-    let parts = lines.flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
+    let parts =
+        headers.all(&COOKIE).flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
     let cookies: Option<Vec<_>> = parts.filter(|part| !part.is_empty()).map(parse).collect();
     let mut cookies = cookies.unwrap_or_default();
     cookies.retain(|cookie| !is_reserved(cookie.name) && takes(cookie.name));
@@ -66,6 +67,8 @@ fn is_reserved(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use http::HeaderMap;
 
     use super::*;
 

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, Version};
 
 use crate::config::Encoding;
 use crate::semantics::coding::{self, Coding};
+use crate::semantics::fields::Fields;
 
 /// What is left of the viewer's `Accept-Encoding`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,11 +24,11 @@ pub enum Normalized {
 
 /// Reads the viewer's field. `encoding` is the behaviour's.
 #[must_use]
-pub fn normalized(encoding: Encoding, version: Version, headers: &HeaderMap) -> Normalized {
+pub fn normalized(encoding: Encoding, version: Version, headers: &impl Fields) -> Normalized {
     if !encoding.gzip && !encoding.brotli {
         return Normalized::Untouched;
     }
-    if version < Version::HTTP_11 || !headers.contains_key(ACCEPT_ENCODING) {
+    if version < Version::HTTP_11 || !headers.has(&ACCEPT_ENCODING) {
         return Normalized::Absent;
     }
     let takes = |enabled, coding| enabled && coding::is_accepted(headers, coding);

@@ -5,11 +5,12 @@
 //! of one bucket never share an object. Neither scheme nor Host is part of it, unless the policy says so.
 
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST};
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderName, Method};
 
 use super::encoding::Normalized;
 use super::{cookies, query, viewer_header};
 use crate::config::CachePolicy;
+use crate::semantics::fields::Fields;
 use crate::semantics::view::View;
 
 /// Fields that an answer to OPTIONS depends on: a preflight means nothing without them.
@@ -31,7 +32,7 @@ pub(super) const SEPARATOR: char = '\n';
 #[must_use]
 pub fn key(
     distribution: &str,
-    view: &View<'_>,
+    view: &View<'_, impl Fields>,
     raw_path: &str,
     policy: &CachePolicy,
     accepted: Normalized,
@@ -77,7 +78,7 @@ fn push_query(key: &mut String, query: Option<&str>, policy: &CachePolicy) {
 }
 
 /// Cookies are credentials more often than not, so all of them together are told apart by their digest.
-fn push_cookies(key: &mut String, headers: &HeaderMap, policy: &CachePolicy) {
+fn push_cookies(key: &mut String, headers: &impl Fields, policy: &CachePolicy) {
     let cookies = cookies::keyed(headers, &policy.cookies);
     if !cookies.is_empty() {
         push_value(key, "cookie", digest(&cookies.join(&b"; "[..])).as_bytes());
@@ -85,13 +86,13 @@ fn push_cookies(key: &mut String, headers: &HeaderMap, policy: &CachePolicy) {
 }
 
 /// An absent field is not an empty one (behaviour §4.2).
-fn push(key: &mut String, name: &HeaderName, headers: &HeaderMap) {
-    for value in headers.get_all(name) {
+fn push(key: &mut String, name: &HeaderName, headers: &impl Fields) {
+    for value in headers.all(name) {
         if name == AUTHORIZATION {
             // Keys are kept for as long as their objects; a credential must not be.
-            push_value(key, name.as_str(), digest(value.as_bytes()).as_bytes());
+            push_value(key, name.as_str(), digest(value).as_bytes());
         } else {
-            push_value(key, name.as_str(), value.as_bytes());
+            push_value(key, name.as_str(), value);
         }
     }
 }

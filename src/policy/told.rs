@@ -136,7 +136,7 @@ fn selects_by_key(behavior: &Behavior, name: &HeaderName) -> bool {
 }
 
 /// As the viewer named it; HTTP/2 has no such field.
-pub(super) fn host(view: &View<'_>) -> Option<HeaderValue> {
+pub(super) fn host<F>(view: &View<'_, F>) -> Option<HeaderValue> {
     let name = &view.host.name;
     HeaderValue::try_from(match view.host.port {
         Some(port) => format!("{name}:{port}"),

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{freshness, key, told, viewer_header};
 use crate::config::{Behavior, Selection};
+use crate::semantics::fields::Fields;
 use crate::semantics::view::View;
 
 /// An answer that varies by more fields than this is nobody else's, and not kept.
@@ -62,8 +63,8 @@ pub fn union(one: &[HeaderName], other: &[HeaderName]) -> Vec<HeaderName> {
 
 /// The fields by which a request selects its variant: the viewer's, and in the place of `CloudFront-*` what the edge makes.
 #[must_use]
-pub fn selecting(behavior: &Behavior, view: &View<'_>) -> HeaderMap {
-    let mut fields = view.headers.clone();
+pub fn selecting(behavior: &Behavior, view: &View<'_, impl Fields>) -> HeaderMap {
+    let mut fields = view.headers.to_map();
     let request = behavior.origin_request_policy.iter().flat_map(|policy| &policy.viewer_headers);
     for &header in request {
         // Of what is not made of the request alone no variants are kept: see `is_of_connection`.

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
+use http::Version;
 use http::header::USER_AGENT;
-use http::{HeaderMap, HeaderName, Version};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::config::ViewerHeader;
+use crate::semantics::fields::Fields;
 use crate::semantics::place::Place;
 use crate::semantics::view::{Begun, Session, View};
 
@@ -16,8 +17,8 @@ const MAX_ORDER: usize = 7_680;
 
 /// A header's value. `None`: the address, which is not the request's, or what is not known and so is not sent.
 #[must_use]
-pub fn of_request<'v>(header: ViewerHeader, view: &'v View<'_>) -> Option<Cow<'v, str>> {
-    let agent = || Device::of(view.headers.get(USER_AGENT).map_or(&[], |agent| agent.as_bytes()));
+pub fn of_request<'v>(header: ViewerHeader, view: &'v View<'_, impl Fields>) -> Option<Cow<'v, str>> {
+    let agent = || Device::of(view.headers.first(&USER_AGENT).unwrap_or_default());
     let failed = view.viewer.failed;
     Some(Cow::Borrowed(match header {
         ViewerHeader::ForwardedProto if view.secure => "https",
@@ -36,7 +37,7 @@ pub fn of_request<'v>(header: ViewerHeader, view: &'v View<'_>) -> Option<Cow<'v
         ViewerHeader::IsTablet => said(agent().tablet),
         ViewerHeader::Address => return None,
         ViewerHeader::Tls => return view.viewer.session.map(|session| Cow::Owned(tls(session))),
-        ViewerHeader::HeaderCount => return Some(Cow::Owned(view.headers.len().to_string())),
+        ViewerHeader::HeaderCount => return Some(Cow::Owned(view.headers.lines().count().to_string())),
         ViewerHeader::HeaderOrder => return Some(Cow::Owned(order(view.headers))),
         ViewerHeader::ErrorUri => failed?.0,
         ViewerHeader::ErrorArgs => failed?.1?,
@@ -86,8 +87,14 @@ fn tls(Session { protocol, cipher, begun }: Session) -> String {
 }
 
 /// Names in lower case, in the order in which they first came; how often each came is not told.
-fn order(headers: &HeaderMap) -> String {
-    let mut order = headers.keys().map(HeaderName::as_str).collect::<Vec<_>>().join(":");
+fn order(headers: &impl Fields) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for (name, _) in headers.lines() {
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            names.push(name.to_ascii_lowercase());
+        }
+    }
+    let mut order = names.join(":");
     order.truncate(MAX_ORDER); // names are ASCII
     order
 }
@@ -137,7 +144,7 @@ impl Device {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{HeaderMap, HeaderName, Request};
 
     use super::*;
     use crate::semantics::view;

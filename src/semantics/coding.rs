@@ -1,7 +1,9 @@
 //! Content codings, and which of them a viewer takes (RFC 9110 §8.4.1, §12.5.3).
 
+use http::HeaderValue;
 use http::header::ACCEPT_ENCODING;
-use http::{HeaderMap, HeaderValue};
+
+use super::fields::Fields;
 
 /// A coding that the edge knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +32,9 @@ impl Coding {
 /// Does the request list `coding` by its name, and not with a weight of zero? `*` lists nothing by name. In doubt no:
 /// what is not compressed can always be read.
 #[must_use]
-pub fn is_accepted(headers: &HeaderMap, coding: Coding) -> bool {
+pub fn is_accepted(headers: &impl Fields, coding: Coding) -> bool {
     let mut listed = false;
-    for member in
-        headers.get_all(ACCEPT_ENCODING).iter().flat_map(|field| field.as_bytes().split(|&b| b == b','))
-    {
+    for member in headers.all(&ACCEPT_ENCODING).flat_map(|field| field.split(|&b| b == b',')) {
         let mut parts = member.split(|&b| b == b';').map(<[u8]>::trim_ascii);
         if parts.next().is_some_and(|name| name.eq_ignore_ascii_case(coding.name().as_bytes())) {
             if parts.any(is_zero_weight) {
@@ -56,6 +56,8 @@ fn is_zero_weight(parameter: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     /// RFC 9110 §12.5.3

@@ -1,9 +1,10 @@
 //! Preconditions of GET and HEAD (RFC 9110 §13), answered from what is known of the object.
 
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use super::date;
+use super::fields::Fields;
 use crate::clock::Timestamp;
 
 /// What tells one version of an object from another.
@@ -32,7 +33,7 @@ pub enum Verdict {
 /// Weighs the preconditions of a GET or HEAD in the order of RFC 9110 §13.2.2. An ETag without quotes is accepted,
 /// as S3 does (s3 §2.4); a date that is none is ignored.
 #[must_use]
-pub fn evaluate(request: &HeaderMap, object: Validators<'_>) -> Verdict {
+pub fn evaluate(request: &impl Fields, object: Validators<'_>) -> Verdict {
     if !is_still_the_one(request, object) {
         return Verdict::PreconditionFailed;
     }
@@ -52,16 +53,16 @@ pub fn is_same_weakly(one: &HeaderValue, other: &HeaderValue) -> bool {
 /// Whether `Range` may be honoured: `If-Range` is absent, or names this very version (RFC 9110 §13.1.5). ETags are
 /// compared strongly, a date must be `Last-Modified` exactly. Otherwise the whole object is the answer.
 #[must_use]
-pub fn range_applies(request: &HeaderMap, object: Validators<'_>) -> bool {
-    if !request.contains_key(IF_RANGE) {
+pub fn range_applies(request: &impl Fields, object: Validators<'_>) -> bool {
+    if !request.has(&IF_RANGE) {
         return true;
     }
-    let Some(value) = single(request, &IF_RANGE) else {
+    let Some(value) = request.single(&IF_RANGE) else {
         return false;
     };
     match date::parse(value) {
         Some(at) => object.last_modified.is_some_and(|modified| modified.as_secs() == at.as_secs()),
-        None => match Tag::split(value.as_bytes().trim_ascii()) {
+        None => match Tag::split(value.trim_ascii()) {
             (tag, []) => object.etag.is_some_and(|etag| tag.equals(Tag::of(etag), Comparison::Strong)),
             _ => false,
         },
@@ -69,8 +70,8 @@ pub fn range_applies(request: &HeaderMap, object: Validators<'_>) -> bool {
 }
 
 /// Steps 1 and 2: `If-Unmodified-Since` counts only without `If-Match`.
-fn is_still_the_one(request: &HeaderMap, object: Validators<'_>) -> bool {
-    if request.contains_key(IF_MATCH) {
+fn is_still_the_one(request: &impl Fields, object: Validators<'_>) -> bool {
+    if request.has(&IF_MATCH) {
         return lists(request, &IF_MATCH, object.etag, Comparison::Strong);
     }
     match (date_in(request, &IF_UNMODIFIED_SINCE), object.last_modified) {
@@ -80,8 +81,8 @@ fn is_still_the_one(request: &HeaderMap, object: Validators<'_>) -> bool {
 }
 
 /// Steps 3 and 4: `If-Modified-Since` counts only without `If-None-Match`.
-fn is_already_known(request: &HeaderMap, object: Validators<'_>) -> bool {
-    if request.contains_key(IF_NONE_MATCH) {
+fn is_already_known(request: &impl Fields, object: Validators<'_>) -> bool {
+    if request.has(&IF_NONE_MATCH) {
         return lists(request, &IF_NONE_MATCH, object.etag, Comparison::Weak);
     }
     match (date_in(request, &IF_MODIFIED_SINCE), object.last_modified.or(object.date)) {
@@ -91,19 +92,14 @@ fn is_already_known(request: &HeaderMap, object: Validators<'_>) -> bool {
 }
 
 /// A date said once; RFC 9110 §13.1.3 has one with several members ignored.
-fn date_in(request: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
-    single(request, name).and_then(date::parse)
-}
-
-fn single<'a>(request: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut fields = request.get_all(name).iter();
-    fields.next().filter(|_| fields.next().is_none())
+fn date_in(request: &impl Fields, name: &HeaderName) -> Option<Timestamp> {
+    request.single(name).and_then(date::parse)
 }
 
 /// Whether any of the fields is `*` or lists the object's ETag. `*` holds for any object that exists.
-fn lists(request: &HeaderMap, name: &HeaderName, etag: Option<&str>, by: Comparison) -> bool {
+fn lists(request: &impl Fields, name: &HeaderName, etag: Option<&str>, by: Comparison) -> bool {
     let ours = etag.map(Tag::of);
-    request.get_all(name).iter().map(|field| field.as_bytes().trim_ascii()).any(|field| {
+    request.all(name).map(<[u8]>::trim_ascii).any(|field| {
         field == b"*" || ours.is_some_and(|ours| Tags { rest: field }.any(|theirs| theirs.equals(ours, by)))
     })
 }

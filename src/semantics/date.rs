@@ -12,8 +12,8 @@ const END_OF_9999: u64 = 253_402_300_799;
 /// Reads any of the three forms of RFC 9110 §5.6.7. `None`: it is no date, or none since 1970. A weekday that
 /// belongs to another date makes it no date. Two-digit years mean 1970 to 2069.
 #[must_use]
-pub fn parse(value: &HeaderValue) -> Option<Timestamp> {
-    let text = value.to_str().ok()?;
+pub fn parse(value: impl AsRef<[u8]>) -> Option<Timestamp> {
+    let text = std::str::from_utf8(value.as_ref()).ok()?;
     httpdate::parse_http_date(text).ok().map(Timestamp::from_system_time)
 }
 
@@ -137,7 +137,7 @@ mod tests {
         #[test]
         fn reads_what_it_writes(secs in 0..=END_OF_9999) {
             let at = Timestamp::from_secs(secs);
-            prop_assert_eq!(parse(&format(at)), Some(at));
+            prop_assert_eq!(parse(format(at)), Some(at));
         }
 
         #[test]
@@ -149,7 +149,7 @@ mod tests {
 
         #[test]
         fn never_panics_near_a_date(text in "[A-Z][a-z]{2,7},? [0-9]{1,2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4} [0-9:]{1,8} GMT") {
-            let _ = parse(&HeaderValue::try_from(text).unwrap());
+            let _ = parse(HeaderValue::try_from(text).unwrap());
         }
     }
 }

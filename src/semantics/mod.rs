@@ -4,6 +4,7 @@ pub mod cache_control;
 pub mod coding;
 pub mod conditional;
 pub mod date;
+pub mod fields;
 pub mod hop;
 pub mod host;
 pub mod path;

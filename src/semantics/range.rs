@@ -28,8 +28,8 @@ pub enum Selection {
 ///
 /// Numbers too large for 64 bits are clamped: no body reaches there.
 #[must_use]
-pub fn parse(value: &HeaderValue) -> Option<Spec> {
-    let (unit, range) = value.to_str().ok()?.split_once('=')?;
+pub fn parse(value: impl AsRef<[u8]>) -> Option<Spec> {
+    let (unit, range) = std::str::from_utf8(value.as_ref()).ok()?.split_once('=')?;
     if unit.eq_ignore_ascii_case("bytes") { parse_spec(range) } else { None }
 }
 
@@ -51,8 +51,8 @@ const MOST: usize = 16;
 /// (behaviour §6). Those that lie outside are left out. First and last byte of each, both included. `None`: one range,
 /// or no such; ignore the field, or see [`parse`].
 #[must_use]
-pub fn parse_several(value: &HeaderValue, length: u64) -> Option<Vec<(u64, u64)>> {
-    let (unit, ranges) = value.to_str().ok()?.split_once('=')?;
+pub fn parse_several(value: impl AsRef<[u8]>, length: u64) -> Option<Vec<(u64, u64)>> {
+    let (unit, ranges) = std::str::from_utf8(value.as_ref()).ok()?.split_once('=')?;
     let specs: Vec<&str> = ranges.split(',').map(|spec| spec.trim_matches([' ', '\t'])).collect();
     if !unit.eq_ignore_ascii_case("bytes") || !(2..=MOST).contains(&specs.len()) {
         return None;

@@ -4,6 +4,7 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 
+use super::fields::{Fields, Lines};
 use super::host::{self, Host};
 use super::place::Place;
 
@@ -14,7 +15,7 @@ pub const MAX_HEADERS: usize = 32_768;
 
 /// A request that can be read in exactly one way.
 #[derive(Debug)]
-pub struct View<'a> {
+pub struct View<'a, F = HeaderMap> {
     pub method: &'a Method,
     pub host: Host<'a>,
     /// Begins with `/`; percent-encoded as the viewer wrote it.
@@ -23,7 +24,7 @@ pub struct View<'a> {
     /// It came over TLS.
     pub secure: bool,
     pub version: Version,
-    pub headers: &'a HeaderMap,
+    pub headers: &'a F,
     pub viewer: Viewer<'a>,
 }
 
@@ -72,17 +73,9 @@ pub enum Unreadable {
 /// [`Unreadable`] for what RFC 9112 §3.2 or RFC 9113 §8.3 calls malformed, for a request that names two different
 /// hosts, and for what exceeds the limits of behaviour §2.4.
 pub fn parse(parts: &Parts, secure: bool) -> Result<View<'_>, Unreadable> {
-    let authority = authority(parts);
-    let path_and_query = parts.uri.path_and_query().map_or("", |p| p.as_str());
-    let scheme = if secure { "https://" } else { "http://" };
-    if scheme.len() + authority.map_or(0, str::len) + path_and_query.len() > MAX_URL {
-        return Err(Unreadable::UrlTooLong);
-    }
-    if head_bytes(parts) > MAX_HEADERS {
-        return Err(Unreadable::HeadersTooLarge);
-    }
-    let authority = authority.map_err(Unreadable::Malformed)?;
-    let host = host::parse(authority).map_err(|_| Unreadable::Malformed("invalid Host"))?;
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    let host = of_limited(&parts.method, authority, target, &parts.headers, secure)?;
     if parts.uri.scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
         return Err(Unreadable::Malformed("the target is not of this protocol"));
     }
@@ -102,23 +95,84 @@ pub fn parse(parts: &Parts, secure: bool) -> Result<View<'_>, Unreadable> {
     })
 }
 
-impl View<'_> {
+/// A request head whose parts are still where they were received.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    pub method: &'a Method,
+    pub version: Version,
+    /// What HTTP/2 and HTTP/3 say beside the fields.
+    pub authority: Option<&'a str>,
+    /// Path and query, nothing else.
+    pub target: &'a str,
+    pub lines: Lines<'a>,
+}
+
+impl Received<'_> {
+    /// Bytes in its HTTP/1.1 form.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        bytes(self.method, self.target, &self.lines)
+    }
+}
+
+/// As [`parse`]. What it refuses need not be what [`parse`] would refuse: a target that [`http::Uri`] would not take, say,
+/// may be among it.
+///
+/// # Errors
+/// [`Unreadable`]
+pub fn read<'a>(received: &'a Received<'a>, secure: bool) -> Result<View<'a, Lines<'a>>, Unreadable> {
+    let Received { method, version, authority, target, ref lines } = *received;
+    let host = of_limited(method, authority, target, lines, secure)?;
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte);
+    if !target.starts_with('/') || !target.bytes().all(is_plain) {
+        return Err(Unreadable::Malformed("the target is not a path"));
+    }
+    let (raw_path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    };
+    let viewer = Viewer::default();
+    Ok(View { method, host, raw_path, query, secure, version, headers: lines, viewer })
+}
+
+/// The host, of a request within the limits.
+fn of_limited<'a>(
+    method: &Method,
+    of_target: Option<&'a str>,
+    target: &str,
+    fields: &'a impl Fields,
+    secure: bool,
+) -> Result<Host<'a>, Unreadable> {
+    let authority = authority(of_target, fields);
+    let scheme = if secure { "https://" } else { "http://" };
+    if scheme.len() + authority.map_or(0, str::len) + target.len() > MAX_URL {
+        return Err(Unreadable::UrlTooLong);
+    }
+    if bytes(method, target, fields) > MAX_HEADERS {
+        return Err(Unreadable::HeadersTooLarge);
+    }
+    let authority = authority.map_err(Unreadable::Malformed)?;
+    host::parse(authority).map_err(|_| Unreadable::Malformed("invalid Host"))
+}
+
+impl<F: Fields> View<'_, F> {
     /// A body is announced.
     #[must_use]
     pub fn has_body(&self) -> bool {
-        self.headers.contains_key(TRANSFER_ENCODING)
-            || self.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
+        self.headers.has(&TRANSFER_ENCODING)
+            || self.headers.first(&CONTENT_LENGTH).is_some_and(|length| length != b"0")
     }
 }
 
 /// The one host that the request names: `Host`, `:authority` or an absolute target, which must agree.
-fn authority(parts: &Parts) -> Result<&str, &'static str> {
-    let mut fields = parts.headers.get_all(HOST).iter();
-    let field = fields.next().map(|value| value.to_str().map_err(|_| "invalid Host")).transpose()?;
-    if fields.next().is_some() {
+fn authority<'a>(of_target: Option<&'a str>, fields: &'a impl Fields) -> Result<&'a str, &'static str> {
+    let mut hosts = fields.all(&HOST);
+    let field =
+        hosts.next().map(|value| std::str::from_utf8(value).map_err(|_| "invalid Host")).transpose()?;
+    if hosts.next().is_some() {
         return Err("several Host fields");
     }
-    match (parts.uri.authority().map(http::uri::Authority::as_str), field) {
+    match (of_target, field) {
         (Some(target), Some(field)) if !target.eq_ignore_ascii_case(field) => Err("Host and target differ"),
         (Some(authority), _) | (None, Some(authority)) => Ok(authority),
         (None, None) => Err("no Host"),
@@ -128,12 +182,15 @@ fn authority(parts: &Parts) -> Result<&str, &'static str> {
 /// Bytes of a request head in its HTTP/1.1 form, whatever version it came by.
 #[must_use]
 pub fn head_bytes(parts: &Parts) -> usize {
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    bytes(&parts.method, target, &parts.headers)
+}
+
+fn bytes(method: &Method, target: &str, fields: &impl Fields) -> usize {
     const LINE: usize = "  HTTP/1.1\r\n\r\n".len();
     const FIELD: usize = ": \r\n".len();
-    let fields: usize =
-        parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD).sum();
-    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    parts.method.as_str().len() + target + LINE + fields
+    let fields: usize = fields.lines().map(|(name, value)| name.len() + value.len() + FIELD).sum();
+    method.as_str().len() + target.len() + LINE + fields
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use http::HeaderMap;
 use proptest::prelude::*;
 
 use super::Verdict::{NotModified, PreconditionFailed, Proceed};

@@ -39,9 +39,9 @@ fn reads_one_range_and_ignores_the_rest() {
         ("bytes=,0-1", None),
     ];
     for (text, expected) in table {
-        assert_eq!(parse(&HeaderValue::from_static(text)), expected, "{text}");
+        assert_eq!(parse(HeaderValue::from_static(text)), expected, "{text}");
     }
-    assert_eq!(parse(&HeaderValue::from_bytes(b"bytes=0-\xff").unwrap()), None);
+    assert_eq!(parse(HeaderValue::from_bytes(b"bytes=0-\xff").unwrap()), None);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn clamps_numbers_past_64_bits() {
         (format!("bytes=-{PAST_U64}"), Spec::Suffix(u64::MAX), Selection::Part { first: 0, last: 9 }),
     ];
     for (text, spec, selection) in table {
-        assert_eq!(parse(&HeaderValue::try_from(&text).unwrap()), Some(spec), "{text}");
+        assert_eq!(parse(HeaderValue::try_from(&text).unwrap()), Some(spec), "{text}");
         assert_eq!(spec.select(10), selection, "{text}");
     }
 }
@@ -166,7 +166,7 @@ fn reads_several_ranges_in_order_and_apart() {
         ),
     ];
     for (value, expected) in table {
-        let found = parse_several(&HeaderValue::from_static(value), 1000);
+        let found = parse_several(HeaderValue::from_static(value), 1000);
         assert_eq!(found.as_deref(), *expected, "{value}");
     }
 }
