@@ -57,9 +57,11 @@ impl AccessLog {
     }
 
     /// Hands a line to the writer. Never blocks.
-    pub fn write(&self, record: &Record) {
+    pub fn write(&self, record: &Record<'_>) {
         if let Some(queue) = &self.queue {
-            queue.offer(json_line(record, &self.pop));
+            let mut line = Vec::with_capacity(1536);
+            json_line(record, &self.pop, &mut line);
+            queue.offer(line);
         }
     }
 
@@ -86,7 +88,7 @@ impl Drop for AccessLog {
 #[derive(Debug)]
 struct Queue {
     /// Taken on close, which tells the writer that no line will follow.
-    lines: RwLock<Option<SyncSender<String>>>,
+    lines: RwLock<Option<SyncSender<Vec<u8>>>>,
     counts: Arc<Counts>,
     writer: Mutex<Option<Writer>>,
 }
@@ -117,7 +119,7 @@ impl Queue {
         Ok(Self { lines: RwLock::new(Some(lines)), counts, writer })
     }
 
-    fn offer(&self, line: String) {
+    fn offer(&self, line: Vec<u8>) {
         let size = line.len();
         let queued = self.counts.queued_bytes.fetch_add(size, Ordering::Relaxed);
         if queued.saturating_add(size) > QUEUE_BYTES || !self.send(line) {
@@ -126,7 +128,7 @@ impl Queue {
         }
     }
 
-    fn send(&self, line: String) -> bool {
+    fn send(&self, line: Vec<u8>) -> bool {
         // Only `close` locks for writing, and after it there is no one to send to.
         let Ok(lines) = self.lines.try_read() else {
             return false;
@@ -149,7 +151,7 @@ impl Queue {
 
 /// The writer thread: as many lines a write as are there, until the queue is closed and empty. `_alive` is
 /// dropped at the very end.
-fn empty(queued: &Receiver<String>, mut out: impl Write, counts: &Counts, _alive: Sender<()>) {
+fn empty(queued: &Receiver<Vec<u8>>, mut out: impl Write, counts: &Counts, _alive: Sender<()>) {
     let mut batch = Vec::with_capacity(BATCH_BYTES);
     let mut failing = false;
     while let Ok(line) = queued.recv() {
@@ -158,7 +160,7 @@ fn empty(queued: &Receiver<String>, mut out: impl Write, counts: &Counts, _alive
         let mut next = Some(line);
         while let Some(line) = next {
             counts.queued_bytes.fetch_sub(line.len(), Ordering::Relaxed);
-            batch.extend_from_slice(line.as_bytes());
+            batch.extend_from_slice(&line);
             batch.push(b'\n');
             lines += 1;
             next = if batch.len() < BATCH_BYTES { queued.try_recv().ok() } else { None };

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
@@ -294,8 +294,8 @@ pub struct DistributionMetrics {
 
 impl DistributionMetrics {
     /// Counts a finished request.
-    pub fn observe(&self, record: &Record) {
-        let (method, result) = (method(&record.method), record.result as usize);
+    pub fn observe(&self, record: &Record<'_>) {
+        let (method, result) = (method(record.method), record.result as usize);
         match Self::slot(method, record.status, result) {
             Some(slot) => self.common[slot].get_or_init(|| self.counter(method, record)).inc(),
             None => self.counter(method, record).inc(),
@@ -313,7 +313,7 @@ impl DistributionMetrics {
         Some((method * COMMON_STATUSES.len() + status) * ResultType::ALL.len() + result)
     }
 
-    fn counter(&self, method: usize, record: &Record) -> IntCounter {
+    fn counter(&self, method: usize, record: &Record<'_>) -> IntCounter {
         let code = StatusCode::from_u16(record.status);
         self.requests.with_label_values(&[
             &*self.id,
@@ -377,8 +377,8 @@ const METHODS: [&str; 4] = ["GET", "HEAD", "OPTIONS", "OTHER"];
 const COMMON_STATUSES: [u16; 14] = [0, 200, 204, 206, 301, 304, 400, 403, 404, 416, 500, 502, 503, 504];
 
 /// Index into [`METHODS`].
-fn method(method: &Method) -> usize {
-    METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1)
+fn method(method: &str) -> usize {
+    METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len() - 1)
 }
 
 /// `000` for what is no status, as the access log writes it (behaviour §12.8 field 9).

@@ -1,10 +1,9 @@
 //! What is known about one request when its last byte has left: the access log's and the metrics' only source.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::{StatusCode, Version};
 
 /// CloudFront's result types, as `X-Cache`, `x-edge-result-type` and the `result` label say them
 /// (behaviour §8.5, §12.8).
@@ -90,9 +89,10 @@ impl DetailedResult {
     }
 }
 
-/// One request, finished. Byte counts include heads (behaviour §12.8 fields 4 and 18).
-#[derive(Debug, Clone)]
-pub struct Record {
+/// One request, finished. Byte counts include heads (behaviour §12.8 fields 4 and 18). What the viewer said is
+/// borrowed from wherever it was read to.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
     /// When its head had been read.
     pub started: SystemTime,
     /// From then until the last byte was handed to the transport.
@@ -101,17 +101,19 @@ pub struct Record {
     pub time_to_first_byte: Duration,
     pub viewer: SocketAddr,
     /// `None`: the request named no distribution of ours.
-    pub distribution: Option<Arc<str>>,
-    pub request_id: String,
-    pub method: Method,
+    pub distribution: Option<&'a str>,
+    pub request_id: &'a str,
+    pub method: &'a str,
     pub version: Version,
-    pub host_header: String,
+    /// The `Host` field or `:authority`; what is not UTF-8 in it is replaced when it is written.
+    pub host_header: &'a [u8],
     /// Raw path, as the viewer sent it.
-    pub uri_stem: String,
-    pub uri_query: Option<String>,
-    pub referer: Option<HeaderValue>,
-    pub user_agent: Option<HeaderValue>,
-    pub x_forwarded_for: Option<HeaderValue>,
+    pub uri_stem: &'a [u8],
+    /// Without the question mark.
+    pub uri_query: Option<&'a [u8]>,
+    pub referer: Option<&'a [u8]>,
+    pub user_agent: Option<&'a [u8]>,
+    pub x_forwarded_for: Option<&'a [u8]>,
     /// `None`: plain HTTP.
     pub tls: Option<TlsFacts>,
     /// 0: the viewer left before there was an answer (behaviour §12.8 field 9).
@@ -121,10 +123,10 @@ pub struct Record {
     pub response_result: ResultType,
     pub detailed: DetailedResult,
     /// The code in the origin's error body, when the origin refused.
-    pub origin_code: Option<Arc<str>>,
+    pub origin_code: Option<&'a str>,
     pub bytes_from_viewer: u64,
     pub bytes_to_viewer: u64,
-    pub content_type: Option<HeaderValue>,
+    pub content_type: Option<&'a [u8]>,
     pub content_length: Option<u64>,
     /// First and last byte position of a 206.
     pub range: Option<(u64, u64)>,
@@ -139,7 +141,7 @@ pub struct TlsFacts {
     pub cipher: &'static str,
 }
 
-impl Record {
+impl Record<'_> {
     /// The status as a `StatusCode`, unless there was none.
     #[must_use]
     pub fn status_code(&self) -> Option<StatusCode> {

@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderName, REFERER, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Version, response};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::body::Body;
@@ -76,56 +76,96 @@ pub struct Transaction {
     /// Not the first on its connection.
     is_later: bool,
     started: Instant,
-    record: Record,
+    asked: Asked,
+    told: Told,
 }
 
-impl Transaction {
-    pub(super) fn begin(edge: &Arc<Edge>, connection: &Arc<Connection>, parts: &Parts) -> Self {
-        let is_later = connection.requests.fetch_add(1, Ordering::Relaxed) > 0;
+/// Of the request, what its record will say: kept, for the request itself goes on to its answer.
+#[derive(Debug)]
+struct Asked {
+    at: SystemTime,
+    request_id: String,
+    method: Method,
+    version: Version,
+    uri: Uri,
+    host: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    x_forwarded_for: Option<HeaderValue>,
+    bytes: u64,
+}
+
+impl Asked {
+    fn of(parts: &Parts) -> Self {
         let field = |name: &HeaderName| parts.headers.get(name).cloned();
-        let host = parts.headers.get(HOST).map_or_else(
-            || parts.uri.authority().map_or("", |authority| authority.as_str()).to_owned(),
-            |host| String::from_utf8_lossy(host.as_bytes()).into_owned(),
-        );
-        let record = Record {
-            started: SystemTime::now(),
-            time_taken: std::time::Duration::ZERO,
-            time_to_first_byte: std::time::Duration::ZERO,
-            viewer: connection.viewer,
-            distribution: None,
+        Self {
+            at: SystemTime::now(),
             request_id: request_id(),
             method: parts.method.clone(),
             version: parts.version,
-            host_header: host,
-            uri_stem: parts.uri.path().to_owned(),
-            uri_query: parts.uri.query().map(str::to_owned),
+            uri: parts.uri.clone(),
+            host: field(&HOST),
             referer: field(&REFERER),
             user_agent: field(&USER_AGENT),
             x_forwarded_for: field(&X_FORWARDED_FOR),
-            tls: connection.tls.as_ref().map(|tls| tls.facts),
+            bytes: view::head_bytes(parts) as u64,
+        }
+    }
+
+    fn host(&self) -> &[u8] {
+        let authority = || self.uri.authority().map_or("", |authority| authority.as_str());
+        self.host.as_ref().map_or_else(|| authority().as_bytes(), HeaderValue::as_bytes)
+    }
+}
+
+/// Of the answer, what its record will say.
+#[derive(Debug)]
+struct Told {
+    time_to_first_byte: Duration,
+    status: u16,
+    result: ResultType,
+    response_result: ResultType,
+    detailed: DetailedResult,
+    origin_code: Option<Arc<str>>,
+    bytes: u64,
+    content_type: Option<HeaderValue>,
+    content_length: Option<u64>,
+    range: Option<(u64, u64)>,
+}
+
+/// Nothing yet: the viewer hung up before there was an answer.
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            time_to_first_byte: Duration::ZERO,
             status: 0,
             result: ResultType::Error,
             response_result: ResultType::Error,
             detailed: DetailedResult::ClientHungUpRequest,
             origin_code: None,
-            bytes_from_viewer: view::head_bytes(parts) as u64,
-            bytes_to_viewer: 0,
+            bytes: 0,
             content_type: None,
             content_length: None,
             range: None,
-        };
+        }
+    }
+}
+
+impl Transaction {
+    pub(super) fn begin(edge: &Arc<Edge>, connection: &Arc<Connection>, parts: &Parts) -> Self {
+        let is_later = connection.requests.fetch_add(1, Ordering::Relaxed) > 0;
         Self {
             edge: Arc::clone(edge),
             site: None,
             connection: Arc::clone(connection),
             is_later,
             started: Instant::now(),
-            record,
+            asked: Asked::of(parts),
+            told: Told::default(),
         }
     }
 
     pub(super) fn found(&mut self, site: &Arc<Site>) {
-        self.record.distribution = Some(Arc::clone(&site.id));
         self.site = Some(Arc::clone(site));
     }
 
@@ -137,17 +177,17 @@ impl Transaction {
     /// What an origin may be told of the way to it.
     pub(super) fn hop(&self) -> Hop<'_> {
         Hop {
-            viewer: self.record.viewer,
-            request_id: &self.record.request_id,
+            viewer: self.connection.viewer,
+            request_id: &self.asked.request_id,
             node: self.edge.marks.node(),
             name: &self.edge.identity.name,
             // HTTP/1.0 does not know them (RFC 9110 §15.2).
-            interims: self.connection.interims.as_ref().filter(|_| self.record.version >= Version::HTTP_11),
+            interims: self.connection.interims.as_ref().filter(|_| self.asked.version >= Version::HTTP_11),
         }
     }
 
     pub(super) fn is_secure(&self) -> bool {
-        self.record.tls.is_some()
+        self.connection.tls.is_some()
     }
 
     /// For `CloudFront-Viewer-TLS`.
@@ -163,37 +203,37 @@ impl Transaction {
     }
 
     pub(super) fn is_head(&self) -> bool {
-        self.record.method == Method::HEAD
+        self.asked.method == Method::HEAD
     }
 
     pub(super) fn request_id(&self) -> &str {
-        &self.record.request_id
+        &self.asked.request_id
     }
 
     /// Since the request's head was read.
-    pub(super) fn elapsed(&self) -> std::time::Duration {
+    pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
     pub(super) fn refused(&mut self, refusal: &Refusal) {
-        self.record.detailed = refusal.detailed();
-        self.record.origin_code = refusal.origin().and_then(OriginError::code).cloned();
+        self.told.detailed = refusal.detailed();
+        self.told.origin_code = refusal.origin().and_then(OriginError::code).cloned();
     }
 
     /// The head is complete: the first byte is on its way.
     pub(super) fn answered(&mut self, head: &response::Parts, result: ResultType) {
-        let record = &mut self.record;
-        record.time_to_first_byte = self.started.elapsed();
-        record.status = head.status.as_u16();
-        record.result = result;
-        record.response_result = result;
+        let told = &mut self.told;
+        told.time_to_first_byte = self.started.elapsed();
+        told.status = head.status.as_u16();
+        told.result = result;
+        told.response_result = result;
         if result != ResultType::Error {
-            record.detailed = DetailedResult::Same;
+            told.detailed = DetailedResult::Same;
         }
-        record.bytes_to_viewer = response_bytes(head);
-        record.content_type = head.headers.get(CONTENT_TYPE).cloned();
-        record.content_length = head.headers.get(CONTENT_LENGTH).and_then(number);
-        record.range = head
+        told.bytes = response_bytes(head);
+        told.content_type = head.headers.get(CONTENT_TYPE).cloned();
+        told.content_length = head.headers.get(CONTENT_LENGTH).and_then(number);
+        told.range = head
             .headers
             .get(CONTENT_RANGE)
             .and_then(range::parse_content_range)
@@ -202,18 +242,49 @@ impl Transaction {
 
     /// The body did not leave whole: 14 says Error while 23 says what it would have been (behaviour §12.8).
     fn broken(&mut self, detailed: DetailedResult) {
-        self.record.result = ResultType::Error;
-        self.record.detailed = detailed;
+        self.told.result = ResultType::Error;
+        self.told.detailed = detailed;
+    }
+
+    fn record(&self) -> Record<'_> {
+        let Self { asked, told, .. } = self;
+        Record {
+            started: asked.at,
+            time_taken: self.started.elapsed(),
+            time_to_first_byte: told.time_to_first_byte,
+            viewer: self.connection.viewer,
+            distribution: self.site.as_deref().map(|site| &*site.id),
+            request_id: &asked.request_id,
+            method: asked.method.as_str(),
+            version: asked.version,
+            host_header: asked.host(),
+            uri_stem: asked.uri.path().as_bytes(),
+            uri_query: asked.uri.query().map(str::as_bytes),
+            referer: field(&asked.referer),
+            user_agent: field(&asked.user_agent),
+            x_forwarded_for: field(&asked.x_forwarded_for),
+            tls: self.connection.tls.as_ref().map(|tls| tls.facts),
+            status: told.status,
+            result: told.result,
+            response_result: told.response_result,
+            detailed: told.detailed,
+            origin_code: told.origin_code.as_deref(),
+            bytes_from_viewer: asked.bytes,
+            bytes_to_viewer: told.bytes,
+            content_type: field(&told.content_type),
+            content_length: told.content_length,
+            range: told.range,
+        }
     }
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        self.record.time_taken = self.started.elapsed();
-        self.edge.log.write(&self.record);
+        let record = self.record();
+        self.edge.log.write(&record);
         match &self.site {
-            Some(site) => site.metrics.observe(&self.record),
-            None => self.edge.unrouted.observe(&self.record),
+            Some(site) => site.metrics.observe(&record),
+            None => self.edge.unrouted.observe(&record),
         }
     }
 }
@@ -245,7 +316,7 @@ impl HttpBody for Tracked {
         let polled = Pin::new(&mut this.body).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                this.tx.record.bytes_to_viewer += frame.data_ref().map_or(0, |data| data.len() as u64);
+                this.tx.told.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                 this.ended = this.body.is_end_stream();
             }
             Poll::Ready(Some(Err(error))) => {
@@ -282,6 +353,10 @@ fn request_id() -> String {
     let mut bytes = [0_u8; 40];
     fastrand::fill(&mut bytes);
     base64::engine::general_purpose::URL_SAFE.encode(bytes)
+}
+
+fn field(value: &Option<HeaderValue>) -> Option<&[u8]> {
+    value.as_ref().map(HeaderValue::as_bytes)
 }
 
 fn number(value: &HeaderValue) -> Option<u64> {

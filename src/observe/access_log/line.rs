@@ -1,9 +1,10 @@
 //! A record as a line of the access log. Pure.
 
-use std::fmt::{Display, Write};
+use std::fmt::Display;
+use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::{HeaderValue, Version};
+use http::Version;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 use time::OffsetDateTime;
 
@@ -14,31 +15,30 @@ use crate::observe::record::Record;
 ///
 /// Values of signature parameters in the query, and in the query of the `Referer`, are replaced by `REDACTED`:
 /// who reads the log must not be able to read the object.
-#[must_use]
-pub fn json_line(record: &Record, pop: &str) -> String {
+pub fn json_line(record: &Record<'_>, pop: &str, out: &mut Vec<u8>) {
     let ended =
         record.started.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(record.time_taken);
-    let mut line = Line::new();
+    let mut line = Line::new(out);
     line.ended(ended);
     line.text("x-edge-location", pop);
     line.number("sc-bytes", record.bytes_to_viewer);
     line.number("c-ip", record.viewer.ip().to_canonical());
-    line.text("cs-method", record.method.as_str());
-    line.text("cs(Host)", record.distribution.as_deref().unwrap_or_default());
-    line.text("cs-uri-stem", &record.uri_stem);
+    line.text("cs-method", record.method);
+    line.text("cs(Host)", record.distribution.unwrap_or_default());
+    line.bytes("cs-uri-stem", record.uri_stem);
     line.number("sc-status", format_args!("{:03}", record.status));
-    line.value("cs(Referer)", |out| redact_url(out, bytes(&record.referer)));
-    line.header("cs(User-Agent)", &record.user_agent);
-    line.value("cs-uri-query", |out| redact(out, record.uri_query.as_deref().unwrap_or_default().as_bytes()));
+    line.value("cs(Referer)", |out| redact_url(out, record.referer.unwrap_or_default()));
+    line.bytes("cs(User-Agent)", record.user_agent.unwrap_or_default());
+    line.value("cs-uri-query", |out| redact(out, record.uri_query.unwrap_or_default()));
     // Cookie logging is off (behaviour §12.8 field 13): cookies carry signatures and sessions.
     line.text("cs(Cookie)", "");
     line.text("x-edge-result-type", record.result.as_str());
-    line.text("x-edge-request-id", &record.request_id);
-    line.text("x-host-header", &record.host_header);
+    line.text("x-edge-request-id", record.request_id);
+    line.value("x-host-header", |out| encode_lossy(out, record.host_header));
     line.text("cs-protocol", if record.tls.is_some() { "https" } else { "http" });
     line.number("cs-bytes", record.bytes_from_viewer);
     line.seconds("time-taken", record.time_taken);
-    line.header("x-forwarded-for", &record.x_forwarded_for);
+    line.bytes("x-forwarded-for", record.x_forwarded_for.unwrap_or_default());
     line.text("ssl-protocol", record.tls.map_or("", |tls| tls.protocol));
     line.text("ssl-cipher", record.tls.map_or("", |tls| tls.cipher));
     line.text("x-edge-response-result-type", record.response_result.as_str());
@@ -48,13 +48,13 @@ pub fn json_line(record: &Record, pop: &str) -> String {
     line.number("c-port", record.viewer.port());
     line.seconds("time-to-first-byte", record.time_to_first_byte);
     line.text("x-edge-detailed-result-type", record.detailed.as_str(record.result));
-    line.header("sc-content-type", &record.content_type);
+    line.bytes("sc-content-type", record.content_type.unwrap_or_default());
     line.optional("sc-content-len", record.content_length);
     line.optional("sc-range-start", record.range.map(|(first, _)| first));
     line.optional("sc-range-end", record.range.map(|(_, last)| last));
     line.number("timestamp(ms)", ended.as_millis());
-    line.text("x-edgeseal-origin-code", record.origin_code.as_deref().unwrap_or_default());
-    line.finish()
+    line.text("x-edgeseal-origin-code", record.origin_code.unwrap_or_default());
+    line.finish();
 }
 
 /// What CloudFront percent-encodes in a field: bytes up to 32, from 127, and these (behaviour §12.8). Quote and
@@ -82,39 +82,38 @@ const SECRETS: [&str; 5] =
     ["Signature", "Policy", "X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Credential"];
 
 /// The object so far; every field ends with a comma.
-struct Line(String);
+struct Line<'a>(&'a mut Vec<u8>);
 
-impl Line {
-    fn new() -> Self {
-        let mut json = String::with_capacity(1536);
-        json.push('{');
-        Self(json)
+impl<'a> Line<'a> {
+    fn new(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self(out)
     }
 
-    fn value(&mut self, name: &'static str, write: impl FnOnce(&mut String)) {
-        let json = &mut self.0;
-        json.push('"');
-        json.push_str(name);
-        json.push_str("\":\"");
+    fn value(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
+        let json = &mut *self.0;
+        json.push(b'"');
+        json.extend_from_slice(name.as_bytes());
+        json.extend_from_slice(b"\":\"");
         let start = json.len();
         write(json);
         if json.len() == start {
-            json.push('-');
+            json.push(b'-');
         }
-        json.push_str("\",");
+        json.extend_from_slice(b"\",");
     }
 
     fn text(&mut self, name: &'static str, value: &str) {
-        self.value(name, |out| encode(out, value.as_bytes()));
+        self.bytes(name, value.as_bytes());
     }
 
-    fn header(&mut self, name: &'static str, value: &Option<HeaderValue>) {
-        self.value(name, |out| encode(out, bytes(value)));
+    fn bytes(&mut self, name: &'static str, value: &[u8]) {
+        self.value(name, |out| encode(out, value));
     }
 
     /// Something that writes only digits, letters and `.:-`.
     fn number(&mut self, name: &'static str, value: impl Display) {
-        self.value(name, |out| write!(out, "{value}").expect("a String takes whatever is written"));
+        self.value(name, |out| write!(out, "{value}").expect("a Vec takes whatever is written"));
     }
 
     fn optional(&mut self, name: &'static str, value: Option<u64>) {
@@ -140,18 +139,29 @@ impl Line {
         self.number("time", format_args!("{:02}:{:02}:{:02}", time.hour(), time.minute(), time.second()));
     }
 
-    fn finish(mut self) -> String {
+    fn finish(self) {
         self.0.pop();
-        self.0.push('}');
-        self.0
+        self.0.push(b'}');
     }
 }
 
-fn encode(out: &mut String, value: &[u8]) {
-    out.extend(percent_encode(value, ENCODED));
+fn encode(out: &mut Vec<u8>, value: &[u8]) {
+    for piece in percent_encode(value, ENCODED) {
+        out.extend_from_slice(piece.as_bytes());
+    }
 }
 
-fn redact_url(out: &mut String, url: &[u8]) {
+/// With U+FFFD in place of what is not UTF-8.
+fn encode_lossy(out: &mut Vec<u8>, value: &[u8]) {
+    for chunk in value.utf8_chunks() {
+        encode(out, chunk.valid().as_bytes());
+        if !chunk.invalid().is_empty() {
+            encode(out, "\u{fffd}".as_bytes());
+        }
+    }
+}
+
+fn redact_url(out: &mut Vec<u8>, url: &[u8]) {
     let Some(mark) = url.iter().position(|b| *b == b'?') else {
         return encode(out, url);
     };
@@ -160,15 +170,15 @@ fn redact_url(out: &mut String, url: &[u8]) {
 }
 
 /// A query without the values that grant access.
-fn redact(out: &mut String, query: &[u8]) {
+fn redact(out: &mut Vec<u8>, query: &[u8]) {
     for (n, pair) in query.split(|b| *b == b'&').enumerate() {
         if n > 0 {
-            out.push('&');
+            out.push(b'&');
         }
         match pair.iter().position(|b| *b == b'=') {
             Some(mark) if is_secret(&pair[..mark]) => {
                 encode(out, &pair[..=mark]);
-                out.push_str("REDACTED");
+                out.extend_from_slice(b"REDACTED");
             }
             _ => encode(out, pair),
         }
@@ -182,10 +192,6 @@ fn is_secret(name: &[u8]) -> bool {
             .map(|b| b.to_ascii_lowercase())
             .eq(secret.bytes().map(|b| b.to_ascii_lowercase()))
     })
-}
-
-fn bytes(value: &Option<HeaderValue>) -> &[u8] {
-    value.as_ref().map_or(&[], HeaderValue::as_bytes)
 }
 
 fn version(version: Version) -> &'static str {

@@ -37,18 +37,18 @@ const NAMES: [(&str, &str); 24] = [
 
 const OPEN: Option<&str> = Some("application/openmetrics-text");
 
-fn record(method: &str, status: u16, result: ResultType) -> Record {
+fn record(method: &str, status: u16, result: ResultType) -> Record<'_> {
     Record {
         started: SystemTime::UNIX_EPOCH,
         time_taken: Duration::from_millis(2),
         time_to_first_byte: Duration::from_micros(200),
         viewer: SocketAddr::from(([127, 0, 0, 1], 1)),
         distribution: None,
-        request_id: String::new(),
-        method: method.parse().unwrap(),
+        request_id: "",
+        method,
         version: Version::HTTP_11,
-        host_header: String::new(),
-        uri_stem: String::new(),
+        host_header: b"",
+        uri_stem: b"",
         uri_query: None,
         referer: None,
         user_agent: None,
