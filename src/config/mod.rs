@@ -62,6 +62,8 @@ pub struct Listen {
     pub public_https_port: Option<u16>,
     /// Serving threads, each with a runtime and listeners of its own. At least 1.
     pub workers: usize,
+    /// Viewers are served by the edge's own HTTP/1.1 and HTTP/2; else by hyper's.
+    pub fast_path: bool,
     /// From SIGTERM until the listeners stop accepting; `/readyz` answers 503 meanwhile.
     pub drain_delay: Duration,
     /// From then on, how long requests in flight may take.

@@ -75,6 +75,7 @@ pub struct Listen {
     pub admin: Field<String>,
     pub public_https_port: Field<i64>,
     pub workers: Field<i64>,
+    pub fast_path: Field<bool>,
     pub drain_delay: Field<Amount>,
     pub grace: Field<Amount>,
 }

@@ -78,6 +78,7 @@ fn listen(table: &mut Table<'_>) -> raw::Listen {
         admin: table.field("admin"),
         public_https_port: table.field("public_https_port"),
         workers: table.field("workers"),
+        fast_path: table.field("fast_path"),
         drain_delay: table.field("drain_delay"),
         grace: table.field("grace"),
     }

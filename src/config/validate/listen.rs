@@ -27,6 +27,7 @@ pub(super) fn listen(report: &mut Report, raw: &raw::Listen, env: &Environment) 
         admin,
         public_https_port: report.whole(&raw.public_https_port, 1..=65_535),
         workers: workers(report, &raw.workers, env),
+        fast_path: *raw.fast_path.value().unwrap_or(&true),
         drain_delay: report.duration(&raw.drain_delay, Duration::ZERO..=DAY, Duration::ZERO),
         grace: report.duration(&raw.grace, Duration::ZERO..=DAY, Duration::from_secs(30)),
     }

@@ -52,13 +52,14 @@ fn write_identity(text: &mut Text, raw::Identity { name, pop }: &raw::Identity) 
 }
 
 fn write_listen(text: &mut Text, listen: &raw::Listen) {
-    let raw::Listen { http, https, admin, public_https_port, workers, drain_delay, grace } = listen;
+    let raw::Listen { http, https, admin, public_https_port, workers, fast_path, drain_delay, grace } = listen;
     text.section("listen", |text| {
         text.field("http", http);
         text.field("https", https);
         text.field("admin", admin);
         text.field("public_https_port", public_https_port);
         text.field("workers", workers);
+        text.field("fast_path", fast_path);
         text.field("drain_delay", drain_delay);
         text.field("grace", grace);
     });

@@ -81,6 +81,7 @@ impl Maker {
                 admin: self.text(),
                 public_https_port: self.number(),
                 workers: self.number(),
+                fast_path: self.flag(),
                 drain_delay: self.amount(),
                 grace: self.amount(),
             },
