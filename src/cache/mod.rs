@@ -8,6 +8,7 @@ pub mod memory;
 pub mod object;
 pub mod pieces;
 pub mod slices;
+pub mod text;
 
 use std::sync::Arc;
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use http::header::{AGE, DATE, ETAG, LAST_MODIFIED};
+use bytes::Bytes;
+use http::header::{DATE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::Key;
 use super::pieces::Pieces;
+use super::text::Text;
 use crate::clock::Timestamp;
 use crate::policy::compression;
 use crate::policy::freshness::Lifetime;
@@ -19,7 +20,7 @@ use crate::semantics::date;
 #[derive(Debug, Clone)]
 pub struct Head {
     pub status: StatusCode,
-    headers: Box<[(HeaderName, HeaderValue)]>,
+    fields: Text,
     last_modified: Option<Timestamp>,
     date: Option<Timestamp>,
     made: Made,
@@ -39,26 +40,12 @@ enum Made {
 }
 
 impl Head {
-    /// Copies `headers` into one allocation: values that come from a connection are slices of its read buffer, and
-    /// would keep that alive for as long as the object lives. `Age` is left out: it is reckoned for each answer.
+    /// Copies `headers`.
     #[must_use]
     pub fn new(status: StatusCode, headers: &HeaderMap) -> Self {
-        let kept = || headers.iter().filter(|(name, _)| *name != AGE);
-        let mut text = BytesMut::with_capacity(kept().map(|(_, value)| value.len()).sum());
-        for (_, value) in kept() {
-            text.extend_from_slice(value.as_bytes());
-        }
-        let mut text = text.freeze();
-        let headers: Box<[_]> = kept()
-            .map(|(name, value)| {
-                let copy = HeaderValue::from_maybe_shared(text.split_to(value.len()))
-                    .expect("the bytes of a header value are a header value");
-                (name.clone(), copy)
-            })
-            .collect();
-        let last_modified = find(&headers, &LAST_MODIFIED).and_then(date::parse);
-        let date = find(&headers, &DATE).and_then(date::parse);
-        Self { status, headers, last_modified, date, made: Made::Nothing }
+        let date = |name| headers.get(name).and_then(date::parse);
+        let (last_modified, date) = (date(LAST_MODIFIED), date(DATE));
+        Self { status, fields: Text::of(headers), last_modified, date, made: Made::Nothing }
     }
 
     /// Of a response that others would get compressed.
@@ -107,9 +94,9 @@ impl Head {
 
     /// By which the origin knows this version; viewers may know it by another (behaviour §7.3).
     #[must_use]
-    pub fn origin_etag(&self) -> Option<&HeaderValue> {
+    pub fn origin_etag(&self) -> Option<HeaderValue> {
         match &self.made {
-            Made::Compressed { etag, .. } => etag.as_ref(),
+            Made::Compressed { etag, .. } => etag.clone(),
             Made::Nothing | Made::Varying => self.get(&ETAG),
         }
     }
@@ -117,7 +104,7 @@ impl Head {
     /// Without fields that are not for later viewers.
     #[must_use]
     pub fn without(self, names: &[HeaderName]) -> Self {
-        let concerned = self.iter().any(|(name, _)| names.contains(name));
+        let concerned = self.fields.iter().any(|(name, _)| names.iter().any(|withheld| *withheld == name));
         if !concerned {
             return self;
         }
@@ -128,19 +115,20 @@ impl Head {
         Self { made: self.made, ..Self::new(self.status, &headers) }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.headers.iter().map(|(name, value)| (name, value))
+    #[must_use]
+    pub fn fields(&self) -> &Text {
+        &self.fields
     }
 
     #[must_use]
-    pub fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
-        find(&self.headers, name)
+    pub fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
+        self.fields.get(name)
     }
 
     #[must_use]
     pub fn validators(&self) -> Validators<'_> {
         Validators {
-            etag: self.get(&ETAG).and_then(|etag| etag.to_str().ok()),
+            etag: self.fields.etag().and_then(|etag| std::str::from_utf8(etag).ok()),
             last_modified: self.last_modified,
             date: self.date,
         }
@@ -148,23 +136,17 @@ impl Head {
 
     #[must_use]
     pub fn to_map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.headers.len() + 8);
-        for (name, value) in self.iter() {
-            map.append(name, value.clone());
-        }
-        map
+        self.fields.to_map()
     }
 
     /// Bytes in memory.
     fn weight(&self) -> u64 {
-        let text: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        let hidden = if self.is_compressed() { self.origin_etag().map_or(0, HeaderValue::len) } else { 0 };
-        (text + hidden + size_of_val(&*self.headers)) as u64
+        let hidden = match &self.made {
+            Made::Compressed { etag: Some(etag), .. } => etag.len(),
+            _ => 0,
+        };
+        (self.fields.as_bytes().len() + hidden) as u64
     }
-}
-
-fn find<'a>(headers: &'a [(HeaderName, HeaderValue)], name: &HeaderName) -> Option<&'a HeaderValue> {
-    headers.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value)
 }
 
 fn describes_body(name: &HeaderName) -> bool {
@@ -330,6 +312,10 @@ impl Object {
 mod tests {
     use super::*;
 
+    fn text(value: HeaderValue) -> String {
+        value.to_str().unwrap().to_owned()
+    }
+
     fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         fields.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
     }
@@ -340,11 +326,11 @@ mod tests {
             Head::new(StatusCode::OK, &map(&[("etag", "\"1\""), ("content-length", "5"), ("x-a", "old")]));
         let updated =
             head.updated(&map(&[("x-a", "new"), ("content-length", "0"), ("cache-control", "max-age=5")]));
-        let get = |name| updated.get(&HeaderName::from_static(name)).and_then(|v| v.to_str().ok());
-        assert_eq!(get("x-a"), Some("new"));
-        assert_eq!(get("content-length"), Some("5"));
-        assert_eq!(get("cache-control"), Some("max-age=5"));
-        assert_eq!(get("etag"), Some("\"1\""));
+        let get = |name| updated.get(&HeaderName::from_static(name)).map(text);
+        assert_eq!(get("x-a").as_deref(), Some("new"));
+        assert_eq!(get("content-length").as_deref(), Some("5"));
+        assert_eq!(get("cache-control").as_deref(), Some("max-age=5"));
+        assert_eq!(get("etag").as_deref(), Some("\"1\""));
     }
 
     /// behaviour §7.3
@@ -361,8 +347,8 @@ mod tests {
         for (fields, known, told) in table {
             let updated = head.updated(&map(fields));
             assert!(updated.is_compressed());
-            assert_eq!(updated.origin_etag().map(|etag| etag.to_str().unwrap()), known, "{fields:?}");
-            assert_eq!(updated.get(&ETAG).map(|etag| etag.to_str().unwrap()), told, "{fields:?}");
+            assert_eq!(updated.origin_etag().map(text).as_deref(), known, "{fields:?}");
+            assert_eq!(updated.get(&ETAG).map(text).as_deref(), told, "{fields:?}");
             let headers = updated.to_map();
             assert_eq!(headers["content-encoding"], "br", "{fields:?}");
             let vary: Vec<_> = headers.get_all("vary").iter().collect();
@@ -390,7 +376,7 @@ mod tests {
         }
         let head =
             Head::varying(StatusCode::OK, &own).without(&withheld).updated(&map(&[("vary", "Origin")]));
-        assert!(head.iter().any(|(name, value)| name == "vary" && value == "Accept-Encoding"));
+        assert!(head.fields().iter().any(|field| field == ("vary", b"Accept-Encoding")));
     }
 
     #[test]

@@ -175,10 +175,12 @@ pub(super) fn not_modified(head: &Head, age: Duration, result: ResultType) -> An
 fn without_representation(head: &Head) -> HeaderMap {
     let describes =
         |name: &HeaderName| name.as_str().starts_with("content-") && name != http::header::CONTENT_LOCATION;
-    head.iter()
-        .filter(|(name, _)| !describes(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    let mut headers = head.to_map();
+    let named: Vec<_> = headers.keys().filter(|name| describes(name)).cloned().collect();
+    for name in named {
+        headers.remove(name);
+    }
+    headers
 }
 
 /// What comes from the cache has an age (behaviour §9.1), and so has what was old when it came (RFC 9111 §5.1).

@@ -417,7 +417,7 @@ fn question(ask: &Ask, previous: Option<&Object>) -> Ask {
 /// A 304 that names a version names that of `object` (RFC 9111 §4.3.4).
 fn is_of(response: &OriginResponse, object: &Object) -> bool {
     match response.headers.get(ETAG) {
-        Some(tag) => object.head.origin_etag().is_some_and(|own| conditional::is_same_weakly(own, tag)),
+        Some(tag) => object.head.origin_etag().is_some_and(|own| conditional::is_same_weakly(&own, tag)),
         None => true,
     }
 }

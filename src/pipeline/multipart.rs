@@ -16,7 +16,7 @@ use crate::cache::pieces::Pieces;
 /// `parts`: first and last byte of each, both included.
 pub(super) fn respond(object: &Object, pieces: &Arc<Pieces>, parts: &[(u64, u64)]) -> Response<Body> {
     let boundary = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-    let kind = object.head.get(&CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = object.head.fields().content_type().and_then(|kind| std::str::from_utf8(kind).ok());
     let mut chain = VecDeque::with_capacity(2 * parts.len() + 1);
     let mut length = 0;
     let mut between = format!("--{boundary}\r\n");

@@ -52,7 +52,8 @@ fn write_identity(text: &mut Text, raw::Identity { name, pop }: &raw::Identity) 
 }
 
 fn write_listen(text: &mut Text, listen: &raw::Listen) {
-    let raw::Listen { http, https, admin, public_https_port, workers, fast_path, drain_delay, grace } = listen;
+    let raw::Listen { http, https, admin, public_https_port, workers, fast_path, drain_delay, grace } =
+        listen;
     text.section("listen", |text| {
         text.field("http", http);
         text.field("https", https);
