@@ -6,9 +6,10 @@ mod exposition;
 mod families;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -16,8 +17,8 @@ use prometheus::core::Collector;
 use prometheus::{GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use families::Families;
-
-use super::record::{Record, ResultType};
+pub use traffic::DistributionMetrics;
+use traffic::Traffic;
 
 /// What runs before every scrape: it sets what is cheaper to read then than to count all the time.
 pub type ScrapeHook = Box<dyn Fn(&Metrics) + Send + Sync>;
@@ -27,10 +28,7 @@ pub struct Metrics {
     /// All of them, in the order in which they are written.
     families: Vec<Box<dyn Collector>>,
     hook: RwLock<Option<ScrapeHook>>,
-    requests: IntCounterVec,
-    request_duration: HistogramVec,
-    time_to_first_byte: HistogramVec,
-    response_bytes: IntCounterVec,
+    traffic: Traffic,
     connections: IntGaugeVec,
     tls_handshake_errors: IntCounterVec,
     cert_not_after: IntGaugeVec,
@@ -59,26 +57,7 @@ impl Metrics {
         let f = &mut families;
         f.build_info();
         let mut metrics = Self {
-            requests: f.counters(
-                "edgeseal_requests_total",
-                "Requests finished, by CloudFront's result type.",
-                &["distribution", "method", "status", "result"],
-            ),
-            request_duration: f.histograms(
-                "edgeseal_request_duration_seconds",
-                "From the request's head to the answer's last byte.",
-                &["distribution", "result"],
-            ),
-            time_to_first_byte: f.histograms(
-                "edgeseal_time_to_first_byte_seconds",
-                "From the request's head to the answer's first byte.",
-                &["distribution", "result"],
-            ),
-            response_bytes: f.counters(
-                "edgeseal_response_bytes_total",
-                "Bytes sent to viewers, heads included.",
-                &["distribution"],
-            ),
+            traffic: f.put(Traffic::default()),
             connections: f.gauges("edgeseal_connections", "Open viewer connections.", &["protocol"]),
             tls_handshake_errors: f.counters(
                 "edgeseal_tls_handshake_errors_total",
@@ -161,17 +140,7 @@ impl Metrics {
     /// What requests for one distribution drive; `""` for requests that named none of ours.
     #[must_use]
     pub fn distribution(&self, id: &str) -> DistributionMetrics {
-        let by_result =
-            |vec: &HistogramVec| ResultType::ALL.map(|r| vec.with_label_values(&[id, r.as_str()]));
-        DistributionMetrics {
-            id: id.into(),
-            common: vec![OnceLock::new(); METHODS.len() * COMMON_STATUSES.len() * ResultType::ALL.len()]
-                .into(),
-            requests: self.requests.clone(),
-            duration: by_result(&self.request_duration),
-            time_to_first_byte: by_result(&self.time_to_first_byte),
-            bytes: self.response_bytes.with_label_values(&[id]),
-        }
+        self.traffic.distribution(id)
     }
 
     /// What requests to one origin drive.
@@ -280,50 +249,6 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// The metrics of one distribution, their handles looked up beforehand.
-#[derive(Debug, Clone)]
-pub struct DistributionMetrics {
-    id: Arc<str>,
-    requests: IntCounterVec,
-    /// Counters of the usual methods, statuses and results: [`Self::slot`] numbers them.
-    common: Box<[OnceLock<IntCounter>]>,
-    duration: [Histogram; ResultType::ALL.len()],
-    time_to_first_byte: [Histogram; ResultType::ALL.len()],
-    bytes: IntCounter,
-}
-
-impl DistributionMetrics {
-    /// Counts a finished request.
-    pub fn observe(&self, record: &Record<'_>) {
-        let (method, result) = (method(record.method), record.result as usize);
-        match Self::slot(method, record.status, result) {
-            Some(slot) => self.common[slot].get_or_init(|| self.counter(method, record)).inc(),
-            None => self.counter(method, record).inc(),
-        }
-        self.duration[result].observe(record.time_taken.as_secs_f64());
-        // Status 0: the viewer left before there was a first byte.
-        if record.status != 0 {
-            self.time_to_first_byte[result].observe(record.time_to_first_byte.as_secs_f64());
-        }
-        self.bytes.inc_by(record.bytes_to_viewer);
-    }
-
-    fn slot(method: usize, status: u16, result: usize) -> Option<usize> {
-        let status = COMMON_STATUSES.iter().position(|common| *common == status)?;
-        Some((method * COMMON_STATUSES.len() + status) * ResultType::ALL.len() + result)
-    }
-
-    fn counter(&self, method: usize, record: &Record<'_>) -> IntCounter {
-        let code = StatusCode::from_u16(record.status);
-        self.requests.with_label_values(&[
-            &*self.id,
-            METHODS[method],
-            status(code.as_ref()),
-            record.result.as_str(),
-        ])
-    }
-}
-
 /// The metrics of one origin.
 #[derive(Debug, Clone)]
 pub struct OriginMetrics {
@@ -369,16 +294,6 @@ impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.open.dec();
     }
-}
-
-const METHODS: [&str; 4] = ["GET", "HEAD", "OPTIONS", "OTHER"];
-
-/// Statuses that an edge answers with every day: found without formatting labels or taking a lock.
-const COMMON_STATUSES: [u16; 14] = [0, 200, 204, 206, 301, 304, 400, 403, 404, 416, 500, 502, 503, 504];
-
-/// Index into [`METHODS`].
-fn method(method: &str) -> usize {
-    METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len() - 1)
 }
 
 /// `000` for what is no status, as the access log writes it (behaviour §12.8 field 9).

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::body::Body;
+use crate::clock;
 use crate::edge::{Edge, Site};
 use crate::error::Refusal;
 use crate::interim::Interims;
@@ -84,7 +85,7 @@ pub struct Transaction {
 #[derive(Debug)]
 struct Asked {
     at: SystemTime,
-    request_id: String,
+    request_id: RequestId,
     method: Method,
     version: Version,
     uri: Uri,
@@ -96,11 +97,11 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(parts: &Parts) -> Self {
+    fn of(parts: &Parts, at: SystemTime) -> Self {
         let field = |name: &HeaderName| parts.headers.get(name).cloned();
         Self {
-            at: SystemTime::now(),
-            request_id: request_id(),
+            at,
+            request_id: RequestId::random(),
             method: parts.method.clone(),
             version: parts.version,
             uri: parts.uri.clone(),
@@ -154,13 +155,14 @@ impl Default for Told {
 impl Transaction {
     pub(super) fn begin(edge: &Arc<Edge>, connection: &Arc<Connection>, parts: &Parts) -> Self {
         let is_later = connection.requests.fetch_add(1, Ordering::Relaxed) > 0;
+        let now = clock::read();
         Self {
             edge: Arc::clone(edge),
             site: None,
             connection: Arc::clone(connection),
             is_later,
-            started: Instant::now(),
-            asked: Asked::of(parts),
+            started: now.instant,
+            asked: Asked::of(parts, now.wall),
             told: Told::default(),
         }
     }
@@ -178,7 +180,7 @@ impl Transaction {
     pub(super) fn hop(&self) -> Hop<'_> {
         Hop {
             viewer: self.connection.viewer,
-            request_id: &self.asked.request_id,
+            request_id: self.asked.request_id.as_str(),
             node: self.edge.marks.node(),
             name: &self.edge.identity.name,
             // HTTP/1.0 does not know them (RFC 9110 §15.2).
@@ -207,7 +209,7 @@ impl Transaction {
     }
 
     pub(super) fn request_id(&self) -> &str {
-        &self.asked.request_id
+        self.asked.request_id.as_str()
     }
 
     /// Since the request's head was read.
@@ -254,7 +256,7 @@ impl Transaction {
             time_to_first_byte: told.time_to_first_byte,
             viewer: self.connection.viewer,
             distribution: self.site.as_deref().map(|site| &*site.id),
-            request_id: &asked.request_id,
+            request_id: asked.request_id.as_str(),
             method: asked.method.as_str(),
             version: asked.version,
             host_header: asked.host(),
@@ -348,11 +350,29 @@ impl Drop for Tracked {
 
 /// 40 random bytes in base64url: 56 characters that end in `==` (behaviour §9.1). For finding a request again, not
 /// for keeping a secret.
-fn request_id() -> String {
-    use base64::Engine as _;
-    let mut bytes = [0_u8; 40];
-    fastrand::fill(&mut bytes);
-    base64::engine::general_purpose::URL_SAFE.encode(bytes)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestId([u8; 56]);
+
+impl RequestId {
+    #[must_use]
+    pub fn random() -> Self {
+        use base64::Engine as _;
+        let (mut bytes, mut text) = ([0; 40], [0; 56]);
+        fastrand::fill(&mut bytes);
+        let encoded = base64::engine::general_purpose::URL_SAFE.encode_slice(bytes, &mut text);
+        debug_assert_eq!(encoded, Ok(text.len()));
+        Self(text)
+    }
+
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("base64 is ASCII")
+    }
 }
 
 fn field(value: &Option<HeaderValue>) -> Option<&[u8]> {
@@ -378,9 +398,11 @@ mod tests {
 
     #[test]
     fn a_request_id_has_cloudfronts_shape() {
-        let id = request_id();
-        assert_eq!(id.len(), 56); // behaviour §9.1
-        assert!(id.ends_with("=="));
-        assert_ne!(id, request_id());
+        let id = RequestId::random(); // behaviour §9.1
+        assert_eq!(id.as_str().as_bytes(), id.as_bytes());
+        let (random, padding) = id.as_str().split_at(54);
+        assert_eq!(padding, "==");
+        assert!(random.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{random}");
+        assert_ne!(id, RequestId::random());
     }
 }

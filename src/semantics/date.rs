@@ -1,13 +1,8 @@
 //! HTTP dates (RFC 9110 §5.6.7).
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use http::HeaderValue;
 
-use crate::clock::Timestamp;
-
-/// The last second that four digits of year can say.
-const END_OF_9999: u64 = 253_402_300_799;
+use crate::clock::{self, Timestamp};
 
 /// Reads any of the three forms of RFC 9110 §5.6.7. `None`: it is no date, or none since 1970. A weekday that
 /// belongs to another date makes it no date. Two-digit years mean 1970 to 2069.
@@ -51,15 +46,17 @@ fn parse_in_any_case(value: &HeaderValue) -> Option<Timestamp> {
 /// Writes the preferred form, IMF-fixdate; parts of a second are dropped. Times after the year 9999 become its end.
 #[must_use]
 pub fn format(at: Timestamp) -> HeaderValue {
-    let time = UNIX_EPOCH + Duration::from_secs(at.as_secs().min(END_OF_9999));
-    HeaderValue::try_from(httpdate::fmt_http_date(time)).expect("a date is visible ASCII")
+    clock::date_value(at)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::clock::END_OF_9999;
 
     #[test]
     fn reads_all_three_forms() {

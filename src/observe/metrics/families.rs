@@ -3,6 +3,7 @@
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    proto,
 };
 
 /// Upper bounds in seconds: a hit in memory takes some 100 µs, an origin may take a minute.
@@ -54,8 +55,61 @@ impl Families {
     }
 
     fn keep<C: Collector + Clone + 'static>(&mut self, made: prometheus::Result<C>) -> C {
-        let made = made.expect("names, labels and buckets are constants that prometheus accepts");
+        self.put(made.expect("names, labels and buckets are constants that prometheus accepts"))
+    }
+
+    /// One that was made elsewhere.
+    pub(super) fn put<C: Collector + Clone + 'static>(&mut self, made: C) -> C {
         self.0.push(Box::new(made.clone()));
         made
     }
+}
+
+pub(super) fn family(
+    name: &str,
+    help: &str,
+    kind: proto::MetricType,
+    series: Vec<proto::Metric>,
+) -> proto::MetricFamily {
+    let mut family = proto::MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(series);
+    family
+}
+
+/// `labels` in the order of their names, here and in [`histogram`].
+pub(super) fn counter(labels: Vec<proto::LabelPair>, count: u64) -> proto::Metric {
+    let mut value = proto::Counter::default();
+    value.set_value(count as f64);
+    let mut metric = proto::Metric::from_label(labels);
+    metric.set_counter(value);
+    metric
+}
+
+/// `buckets`: how many fell between each bound of [`SECONDS`] and the one before it, and at last beyond all.
+pub(super) fn histogram(labels: Vec<proto::LabelPair>, buckets: &[u64], seconds: f64) -> proto::Metric {
+    let mut count = 0;
+    let steps = SECONDS.iter().zip(buckets).map(|(bound, fell)| {
+        count += fell;
+        let mut step = proto::Bucket::default();
+        step.set_upper_bound(*bound);
+        step.set_cumulative_count(count);
+        step
+    });
+    let mut value = proto::Histogram::default();
+    value.set_bucket(steps.collect());
+    value.set_sample_count(buckets.iter().sum());
+    value.set_sample_sum(seconds);
+    let mut metric = proto::Metric::from_label(labels);
+    metric.set_histogram(value);
+    metric
+}
+
+pub(super) fn label(name: &str, value: &str) -> proto::LabelPair {
+    let mut label = proto::LabelPair::default();
+    label.set_name(name.to_owned());
+    label.set_value(value.to_owned());
+    label
 }

@@ -5,7 +5,7 @@ use http::Version;
 
 use super::families::SECONDS;
 use super::*;
-use crate::observe::record::DetailedResult;
+use crate::observe::record::{DetailedResult, Record, ResultType};
 
 /// interface.md, "Metrics".
 const NAMES: [(&str, &str); 24] = [
@@ -138,7 +138,70 @@ fn a_request_is_counted_by_method_status_and_result() {
     assert_eq!(text.matches("edgeseal_requests_total{").count(), 7);
 }
 
-/// `slot` and the histograms rely on it.
+/// More threads than shards, so that some have one of their own and others share.
+#[test]
+fn nothing_is_lost_however_many_threads_count() {
+    const THREADS: u64 = 200;
+    const EACH: u64 = 500;
+    let metrics = Metrics::new();
+    let distribution = metrics.distribution("E1");
+    let all_started = std::sync::Barrier::new(THREADS as usize);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                all_started.wait();
+                for _ in 0..EACH {
+                    distribution.observe(&record("GET", 200, ResultType::Hit));
+                    distribution.observe(&record("GET", 418, ResultType::Error));
+                }
+                // Nobody takes over this thread's shard before the others have counted, too.
+                all_started.wait();
+            });
+        }
+    });
+    // Those that came later have the shards of those that went.
+    std::thread::scope(|scope| {
+        scope.spawn(|| distribution.observe(&record("GET", 200, ResultType::Hit)));
+    });
+    let (hits, errors) = (THREADS * EACH + 1, THREADS * EACH);
+    assert_lines(
+        &text(&metrics),
+        &[
+            &format!(
+                r#"edgeseal_requests_total{{distribution="E1",method="GET",result="Hit",status="200"}} {hits}"#
+            ),
+            &format!(
+                r#"edgeseal_requests_total{{distribution="E1",method="GET",result="Error",status="418"}} {errors}"#
+            ),
+            &format!(r#"edgeseal_response_bytes_total{{distribution="E1"}} {}"#, (hits + errors) * 100),
+            &format!(r#"edgeseal_time_to_first_byte_seconds_count{{distribution="E1",result="Hit"}} {hits}"#),
+            &format!(
+                r#"edgeseal_request_duration_seconds_bucket{{distribution="E1",result="Error",le="0.0025"}} {errors}"#
+            ),
+        ],
+    );
+}
+
+/// A reload asks for them anew, and the old configuration's requests still end.
+#[test]
+fn a_distribution_is_counted_on_when_it_is_asked_for_again() {
+    let metrics = Metrics::new();
+    let before = metrics.distribution("E1");
+    before.observe(&record("GET", 200, ResultType::Hit));
+    metrics.distribution("E1").observe(&record("GET", 200, ResultType::Hit));
+    before.observe(&record("GET", 200, ResultType::Hit));
+    drop((before, metrics.distribution("E0")));
+    assert_lines(
+        &text(&metrics),
+        &[
+            r#"edgeseal_requests_total{distribution="E1",method="GET",result="Hit",status="200"} 3"#,
+            r#"edgeseal_response_bytes_total{distribution="E0"} 0"#,
+            r#"edgeseal_request_duration_seconds_sum{distribution="E0",result="Hit"} 0"#,
+        ],
+    );
+}
+
+/// The histograms rely on it.
 #[test]
 fn results_are_numbered_as_they_are_listed() {
     for (index, result) in ResultType::ALL.into_iter().enumerate() {
