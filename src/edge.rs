@@ -376,6 +376,7 @@ pub struct Marks {
     pop: HeaderValue,
     server: HeaderValue,
     node: String,
+    hit_lines: Box<[u8]>,
 }
 
 impl Marks {
@@ -388,12 +389,16 @@ impl Marks {
         for result in ResultType::ALL {
             x_cache.push(value(format!("{} from {name}", result.as_str()))?);
         }
+        let via = format!("1.1 {node}.{name} ({name})");
+        let pop = &identity.pop;
+        let hit_lines = format!("x-cache: Hit from {name}\r\nvia: {via}\r\nx-amz-cf-pop: {pop}\r\n");
         Some(Self {
             x_cache: x_cache.try_into().ok()?,
-            via: value(format!("1.1 {node}.{name} ({name})"))?,
-            pop: value(identity.pop.to_string())?,
+            via: value(via)?,
+            pop: value(pop.to_string())?,
             server: value(name.to_string())?,
             node,
+            hit_lines: hit_lines.into_bytes().into(),
         })
     }
 
@@ -405,6 +410,12 @@ impl Marks {
     #[must_use]
     pub fn via(&self) -> HeaderValue {
         self.via.clone()
+    }
+
+    /// What every hit carries, as HTTP/1.1 writes it: `X-Cache`, `Via` and `X-Amz-Cf-Pop`.
+    #[must_use]
+    pub fn hit_lines(&self) -> &[u8] {
+        &self.hit_lines
     }
 
     /// What no other process is called.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::header::{DATE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -10,6 +11,7 @@ use super::Key;
 use super::pieces::Pieces;
 use super::text::Text;
 use crate::clock::Timestamp;
+use crate::config::Behavior;
 use crate::policy::compression;
 use crate::policy::freshness::Lifetime;
 use crate::semantics::coding::Coding;
@@ -179,6 +181,18 @@ pub struct Object {
     /// `None`: it is the only one under its key.
     pub variant: Option<Arc<Variant>>,
     content: Content,
+    worn: Worn,
+}
+
+/// The fields as the behaviour that serves the object makes them for every viewer.
+#[derive(Debug, Default)]
+struct Worn(ArcSwapOption<(Arc<Behavior>, Text)>);
+
+/// Another object's are made anew.
+impl Clone for Worn {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -227,7 +241,16 @@ impl Object {
 
     fn of(head: Head, lifetime: Lifetime, stored_at: Timestamp, content: Content) -> Self {
         let tags = Arc::default();
-        Self { head, lifetime, stored_at, served_stale_until: None, tags, variant: None, content }
+        Self {
+            head,
+            lifetime,
+            stored_at,
+            served_stale_until: None,
+            tags,
+            variant: None,
+            content,
+            worn: Worn::default(),
+        }
     }
 
     #[must_use]
@@ -246,6 +269,7 @@ impl Object {
             tags: Arc::clone(&self.tags),
             variant: None,
             content: self.content.clone(),
+            worn: Worn::default(),
         }
     }
 
@@ -260,6 +284,24 @@ impl Object {
     pub fn fresh_for(&self, now: Timestamp) -> i64 {
         let secs = |time: std::time::Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
         secs(self.lifetime.ttl).saturating_sub(secs(self.age(now)))
+    }
+
+    /// Lets `read` have the fields as `behavior` makes them; `make` is asked for the first viewer only.
+    pub fn worn<T>(
+        &self,
+        behavior: &Arc<Behavior>,
+        make: impl FnOnce() -> Text,
+        read: impl FnOnce(&Text) -> T,
+    ) -> T {
+        match &*self.worn.0.load() {
+            Some(worn) if Arc::ptr_eq(&worn.0, behavior) => read(&worn.1),
+            _ => {
+                let text = make();
+                let told = read(&text);
+                self.worn.0.store(Some(Arc::new((Arc::clone(behavior), text))));
+                told
+            }
+        }
     }
 
     /// Bytes of the body.

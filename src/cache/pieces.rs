@@ -44,6 +44,19 @@ impl Pieces {
         }
     }
 
+    /// From `position` on, as far as one piece reaches; empty at the end.
+    #[must_use]
+    pub fn at(&self, position: u64) -> &[u8] {
+        let mut skip = position;
+        for piece in &self.pieces {
+            match usize::try_from(skip) {
+                Ok(within) if within < piece.len() => return &piece[within..],
+                _ => skip -= piece.len() as u64,
+            }
+        }
+        &[]
+    }
+
     /// At most `length` bytes from `first` on.
     #[must_use]
     pub fn cursor(self: &Arc<Self>, first: u64, length: u64) -> Cursor {
@@ -115,9 +128,13 @@ mod tests {
             let whole = pieces.concat();
             let from = usize::try_from(first).unwrap().min(whole.len());
             let to = from.saturating_add(usize::try_from(length).unwrap()).min(whole.len());
-            let cursor = Arc::new(Pieces::new(pieces)).cursor(first, length);
+            let pieces = Arc::new(Pieces::new(pieces));
+            let cursor = pieces.cursor(first, length);
             prop_assert_eq!(cursor.left(), (to - from) as u64);
             prop_assert_eq!(&cursor.collect::<Vec<_>>().concat()[..], &whole[from..to]);
+            let piece = pieces.at(first);
+            prop_assert!(whole[from..].starts_with(piece));
+            prop_assert_eq!(piece.is_empty(), from == whole.len());
         }
     }
 }

@@ -172,7 +172,7 @@ pub(super) fn not_modified(head: &Head, age: Duration, result: ResultType) -> An
 }
 
 /// A 304 says nothing about a body that it does not bring (RFC 9110 §15.4.5).
-fn without_representation(head: &Head) -> HeaderMap {
+pub(super) fn without_representation(head: &Head) -> HeaderMap {
     let describes =
         |name: &HeaderName| name.as_str().starts_with("content-") && name != http::header::CONTENT_LOCATION;
     let mut headers = head.to_map();

@@ -10,6 +10,7 @@ pub mod explain;
 mod failover;
 mod fill;
 mod finish;
+pub mod hit;
 mod intake;
 mod multipart;
 mod page;
@@ -117,21 +118,20 @@ async fn respond(
     }
     let mut answer = obtain(edge, site, behavior, &view, tx.hop(), paths).await?;
     if behavior.asks.custom {
-        show_vary(&mut answer, behavior);
+        show_vary(answer.response.headers_mut(), behavior);
     }
     Ok(answer)
 }
 
 /// The path decoded, and the behaviour that it chooses, normalised (behaviour §1.3).
-fn choose<'a>(site: &'a Site, raw_path: &'a str) -> Result<(Cow<'a, str>, &'a Arc<Behavior>), Refusal> {
+fn choose<'s, 'p>(site: &'s Site, raw_path: &'p str) -> Result<(Cow<'p, str>, &'s Arc<Behavior>), Refusal> {
     let path = path::decode(raw_path).map_err(|_| Refusal::Malformed("invalid escape in the path"))?;
     let behavior = site.behaviors.find(&path::normalize(&path));
     Ok((path, behavior))
 }
 
 /// Of a custom origin's `Vary` viewers see what the edge forwards (behaviour §5.5).
-fn show_vary(answer: &mut Answer, behavior: &Behavior) {
-    let headers = answer.response.headers_mut();
+fn show_vary(headers: &mut HeaderMap, behavior: &Behavior) {
     if headers.contains_key(VARY) {
         match vary::shown(headers, behavior) {
             Some(shown) => drop(headers.insert(VARY, shown)),
@@ -268,7 +268,7 @@ fn authority(connection: &Connection, view: &View<'_>) -> Result<(), Refusal> {
 }
 
 /// May a viewer from there have anything of this distribution (behaviour §12.1)?
-fn country(site: &Site, view: &View<'_>) -> Result<(), Refusal> {
+fn country<F>(site: &Site, view: &View<'_, F>) -> Result<(), Refusal> {
     let country = view.viewer.place.as_ref().and_then(|place| place.country);
     match &site.geo_restriction {
         Some(restriction) if geo::blocks(restriction, country) => Err(Refusal::CountryBlocked),

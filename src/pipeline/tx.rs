@@ -60,6 +60,23 @@ impl Connection {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// There is one more; how many there were before.
+    pub(super) fn count_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// For `CloudFront-Viewer-TLS`. `is_later`: of a request that is not the first.
+    pub(super) fn session(&self, is_later: bool) -> Option<Session> {
+        let tls = self.tls.as_ref()?;
+        let TlsFacts { protocol, cipher } = tls.facts;
+        let begun = match (is_later, tls.resumed) {
+            (true, _) => Begun::ConnectionReused,
+            (false, true) => Begun::SessionResumed,
+            (false, false) => Begun::FullHandshake,
+        };
+        Some(Session { protocol, cipher, begun })
+    }
+
     /// Requests whose answer has not left yet, for the one holder of the connection itself.
     #[must_use]
     pub fn in_flight(this: &Arc<Self>) -> usize {
@@ -154,7 +171,7 @@ impl Default for Told {
 
 impl Transaction {
     pub(super) fn begin(edge: &Arc<Edge>, connection: &Arc<Connection>, parts: &Parts) -> Self {
-        let is_later = connection.requests.fetch_add(1, Ordering::Relaxed) > 0;
+        let is_later = connection.count_request() > 0;
         let now = clock::read();
         Self {
             edge: Arc::clone(edge),
@@ -194,14 +211,7 @@ impl Transaction {
 
     /// For `CloudFront-Viewer-TLS`.
     pub(super) fn session(&self) -> Option<Session> {
-        let tls = self.connection.tls.as_ref()?;
-        let TlsFacts { protocol, cipher } = tls.facts;
-        let begun = match (self.is_later, tls.resumed) {
-            (true, _) => Begun::ConnectionReused,
-            (false, true) => Begun::SessionResumed,
-            (false, false) => Begun::FullHandshake,
-        };
-        Some(Session { protocol, cipher, begun })
+        self.connection.session(self.is_later)
     }
 
     pub(super) fn is_head(&self) -> bool {
