@@ -6,9 +6,12 @@
 
 pub mod certs;
 mod connection;
+mod deadlines;
+mod h1;
 mod handshakes;
 mod interim;
 mod patience;
+mod rewound;
 pub mod tls;
 
 use std::io;
@@ -24,6 +27,7 @@ use tokio::sync::{Notify, watch};
 use crate::config::Listen;
 use crate::edge::Edge;
 use connection::Door;
+use deadlines::Deadlines;
 pub use handshakes::Handshakes;
 
 /// Pending connections that the kernel keeps for a listener.
@@ -161,10 +165,12 @@ struct Worker {
 
 impl Worker {
     async fn run(self, pair: Pair) {
+        let deadlines = Arc::new(Deadlines::default());
+        tokio::spawn(Arc::clone(&deadlines).tick(self.stop.clone()));
         let accepting = async {
             tokio::join!(
-                self.accept(pair.http, Door::Plain),
-                self.accept(pair.https, Door::Tls(self.handshakes.clone())),
+                self.accept(pair.http, Door::Plain, &deadlines),
+                self.accept(pair.https, Door::Tls(self.handshakes.clone()), &deadlines),
             )
         };
         accepting.await;
@@ -173,7 +179,7 @@ impl Worker {
         }
     }
 
-    async fn accept(&self, listener: std::net::TcpListener, door: Door) {
+    async fn accept(&self, listener: std::net::TcpListener, door: Door, deadlines: &Arc<Deadlines>) {
         let listener = match TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "cannot serve a listener"),
@@ -187,8 +193,13 @@ impl Worker {
             match accepted {
                 Ok((stream, viewer)) => {
                     let guest = Guest::new(&self.live);
-                    let served =
-                        door.clone().serve(stream, viewer, Arc::clone(&self.edge), self.stop.clone());
+                    let served = door.clone().serve(
+                        stream,
+                        viewer,
+                        Arc::clone(&self.edge),
+                        self.stop.clone(),
+                        Arc::clone(deadlines),
+                    );
                     tokio::spawn(async move {
                         served.await;
                         drop(guest);
