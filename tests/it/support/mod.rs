@@ -144,6 +144,8 @@ impl Stage {
         let mut config = loaded.config;
         config.log.access = AccessLogTarget::File(log.clone());
         config.listen.grace = Duration::from_secs(5);
+        // `.ci/run` runs every story both ways.
+        config.listen.fast_path = std::env::var_os("EDGESEAL_TEST_HYPER").is_none();
         tune(&mut config);
         let server = server::start(&config, Metrics::new(), |_| Arc::clone(&credentials)).await.unwrap();
         Self { server, log, _folder: folder }
