@@ -132,7 +132,7 @@ impl Line<'_> {
 
     /// Three decimals, rounded.
     fn seconds(&mut self, name: &'static str, value: Duration) {
-        let millis = saturating((value.as_micros() + 500) / 1000);
+        let millis = saturating(value.as_micros()).saturating_add(500) / 1000;
         self.number(name, millis / 1000);
         self.plain(".");
         self.three_digits(millis % 1000);

@@ -7,13 +7,22 @@ const BLOCK: usize = 16;
 pub(super) fn encode(out: &mut Vec<u8>, value: &[u8]) {
     let (blocks, rest) = value.as_chunks::<BLOCK>();
     for block in blocks {
-        if block.iter().fold(true, |clean, byte| clean & is_clean(*byte)) {
+        if are_clean(block) {
             out.extend_from_slice(block);
         } else {
             expand(out, block);
         }
     }
-    expand(out, rest);
+    // Whole blocks are looked at faster, so the rest is, together with what is before it.
+    if value.last_chunk().is_some_and(are_clean) {
+        out.extend_from_slice(rest);
+    } else {
+        expand(out, rest);
+    }
+}
+
+fn are_clean(block: &[u8; BLOCK]) -> bool {
+    block.iter().fold(true, |clean, byte| clean & is_clean(*byte))
 }
 
 /// With U+FFFD in place of what is not UTF-8.
@@ -28,12 +37,13 @@ pub(super) fn encode_lossy(out: &mut Vec<u8>, value: &[u8]) {
 
 /// Each byte as what stands for it, without a branch that nobody could foresee.
 fn expand(out: &mut Vec<u8>, block: &[u8]) {
-    let mut room = [0; 3 * BLOCK];
+    // What the last one writes is a byte longer than what it stands for.
+    let mut room = [0; 3 * BLOCK + 1];
     let mut end = 0;
     for byte in block {
-        let [length, text @ ..] = TABLE[usize::from(*byte)];
-        room[end..end + 3].copy_from_slice(&text);
-        end += usize::from(length);
+        let entry = TABLE[usize::from(*byte)];
+        room[end..end + 4].copy_from_slice(&entry);
+        end += usize::from(entry[3]);
     }
     out.extend_from_slice(&room[..end]);
 }
@@ -60,14 +70,14 @@ const fn is_clean(byte: u8) -> bool {
         & (byte != b'\'')
 }
 
-/// For each byte: how many, and which.
+/// For each byte: what stands for it, and how long that is.
 const TABLE: [[u8; 4]; 256] = {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut table = [[0; 4]; 256];
     let mut n = 0;
     while n < 256 {
         table[n] =
-            if is_clean(n as u8) { [1, n as u8, 0, 0] } else { [3, b'%', DIGITS[n >> 4], DIGITS[n & 15]] };
+            if is_clean(n as u8) { [n as u8, 0, 0, 1] } else { [b'%', DIGITS[n >> 4], DIGITS[n & 15], 3] };
         n += 1;
     }
     table
