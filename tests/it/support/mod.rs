@@ -122,6 +122,11 @@ impl Stage {
         Self::start_tuned(toml, endpoint, credentials, |_| ()).await
     }
 
+    /// With one worker, which writes its lines of the log in the order of its requests.
+    pub async fn in_order(toml: &str, endpoint: &str) -> Self {
+        Self::start_tuned(toml, endpoint, reader(), |config| config.listen.workers = 1).await
+    }
+
     /// With a last word about the configuration.
     pub async fn start_tuned(
         toml: &str,
