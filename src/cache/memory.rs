@@ -1,5 +1,7 @@
-//! Objects in memory. moka owns policy, weight and eviction; freshness is the value's own affair.
+//! Objects in memory. moka decides what stays, by weight and use; freshness is the value's own affair.
 
+use std::cell::Cell;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -7,6 +9,7 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::Key;
+use super::index::{Hash, Index, Seq};
 use super::invalidations::{Invalidations, Number};
 use super::object::Object;
 use super::pieces::Pieces;
@@ -50,33 +53,85 @@ impl Entry {
 const UNIT: u64 = 64;
 /// Bytes from which on an object makes room for itself at once.
 const AT_ONCE: u64 = 64 << 10;
-/// moka's own cost per entry, about.
-const OVERHEAD: u64 = 192;
+/// Bytes that moka, the index and two counted pointers take for each entry (benches/README.md).
+const OVERHEAD: u64 = 384;
+/// One hit of so many is told to moka, and every miss. A power of two. benches/README.md has the hit ratios.
+const SAMPLE: u32 = 8;
 
+/// The values are in the index; moka knows their keys' hashes, their weights and their numbers. Whatever moka lets go of
+/// its listener takes out of the index.
+///
+/// Locks, in the order in which they are taken: invalidation rules, `Index::writing`, moka's own, the index's tables.
 #[derive(Debug)]
 pub struct Memory {
-    entries: Cache<Key, Kept>,
+    index: Arc<Index<Kept>>,
+    policy: Cache<Hash, Token, Unhashed>,
     max_bytes: u64,
+    sample: u32,
     invalidations: Arc<Invalidations>,
 }
 
 #[derive(Debug, Clone)]
 struct Kept {
-    entry: Entry,
+    held: Held,
     /// No invalidation up to this one has hit it.
     since: Number,
+}
+
+/// An [`Entry`] in 16 bytes, of which most are objects.
+#[derive(Debug, Clone)]
+enum Held {
+    Object(Arc<Object>),
+    Slice(Arc<Pieces>),
+    Other(Arc<Entry>),
+}
+
+/// What moka keeps.
+#[derive(Debug, Clone, Copy)]
+struct Token {
+    seq: Seq,
+    weight: u32,
 }
 
 impl Memory {
     /// Keeps at most `max_bytes`, and calls `evicted` with the cause when something leaves.
     #[must_use]
     pub fn new(max_bytes: u64, evicted: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
-        let entries = Cache::builder()
+        Self::sampling(SAMPLE, max_bytes, evicted)
+    }
+
+    /// As [`Self::new`]; one hit of `sample` decides what stays. For benches.
+    ///
+    /// # Panics
+    /// If `sample` is not a power of two.
+    #[must_use]
+    pub fn sampling(
+        sample: u32,
+        max_bytes: u64,
+        evicted: impl Fn(&'static str) + Send + Sync + 'static,
+    ) -> Self {
+        // Of the operating system's, and of this cache alone.
+        Self::seeded(RandomState::new().hash_one(()), sample, max_bytes, evicted)
+    }
+
+    fn seeded(
+        seed: u64,
+        sample: u32,
+        max_bytes: u64,
+        evicted: impl Fn(&'static str) + Send + Sync + 'static,
+    ) -> Self {
+        assert!(sample.is_power_of_two(), "one of {sample}");
+        let index = Arc::new(Index::new(seed));
+        let kept = Arc::clone(&index);
+        let policy = Cache::builder()
             .max_capacity(max_bytes / UNIT)
-            .weigher(|key: &Key, kept: &Kept| weigh(key, &kept.entry))
-            .eviction_listener(move |_, _, cause| evicted(label(cause)))
-            .build();
-        Self { entries, max_bytes, invalidations: Arc::default() }
+            .weigher(|_: &Hash, token: &Token| token.weight)
+            .eviction_listener(move |hash: Arc<Hash>, token, cause| {
+                drop(kept.evicted(*hash, token.seq));
+                evicted(label(cause));
+            })
+            .build_with_hasher(Unhashed::default());
+        Self { index, policy, max_bytes, sample, invalidations: Arc::default() }
     }
 
     #[must_use]
@@ -86,12 +141,20 @@ impl Memory {
 
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Entry> {
-        let Kept { entry, since } = self.entries.get(key)?;
-        if self.invalidations.hit(key, entry.tags(), since) {
-            self.entries.invalidate(key);
+        let hash = self.index.hash(key);
+        let Some((seq, Kept { held, since })) = self.index.read(hash, key, |seq, kept| (seq, kept.clone()))
+        else {
+            self.tell(hash); // what is wanted often and not there is let in
+            return None;
+        };
+        if self.invalidations.hit(key, held.tags(), since) {
+            self.take(hash, key, Some(seq));
             return None;
         }
-        Some(entry)
+        if one_of(self.sample) {
+            self.tell(hash);
+        }
+        Some(held.entry())
     }
 
     /// Keeps what a fetch brought that began at `since`, unless it has been invalidated since then.
@@ -105,44 +168,140 @@ impl Memory {
             Entry::Error { error, .. } => error.answer().is_some_and(|answer| answer.weight() > AT_ONCE),
             Entry::NotStored { .. } | Entry::Varies(_) => false,
         };
+        let (hash, weight) = (self.index.hash(&key), weigh(&key, &entry));
+        let held = Held::from(entry);
         // No invalidation comes between the question and the insertion.
         let rules = self.invalidations.held();
-        if rules.hit(&key, entry.tags(), since) {
+        if rules.hit(&key, held.tags(), since) {
             return;
         }
-        self.entries.insert(key, Kept { entry, since: rules.latest() });
+        let mut writing = self.index.writing(hash);
+        let (seq, replaced) = writing.put(hash, key, Kept { held, since: rules.latest() });
+        self.policy.insert(hash, Token { seq, weight });
+        drop(writing);
         drop(rules);
+        drop(replaced);
         if large {
-            self.entries.run_pending_tasks();
+            self.policy.run_pending_tasks();
         }
     }
 
     pub fn remove(&self, key: &str) {
-        self.entries.invalidate(key);
+        self.take(self.index.hash(key), key, None);
     }
 
     /// Lets go of everything that has been invalidated, and of the rules that nobody needs any more.
     pub fn sweep(&self, now: Timestamp) {
         let number = self.invalidations.latest();
         let swept = self.invalidations.swept_up_to();
-        for (key, Kept { entry, since }) in &self.entries {
-            if self.invalidations.held().hit(&key, entry.tags(), since.max(swept)) {
-                self.entries.invalidate(&*key);
+        for shard in self.index.snapshots() {
+            for (hash, seq, key, Kept { held, since }) in shard {
+                if self.invalidations.held().hit(&key, held.tags(), since.max(swept)) {
+                    self.take(hash, &key, Some(seq));
+                }
             }
         }
         self.invalidations.swept(number, now);
-        self.entries.run_pending_tasks();
+        self.policy.run_pending_tasks();
     }
 
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.entries.run_pending_tasks();
+        self.policy.run_pending_tasks();
         Stats {
-            entries: self.entries.entry_count(),
-            bytes: self.entries.weighted_size() * UNIT,
+            entries: self.policy.entry_count(),
+            bytes: self.policy.weighted_size() * UNIT,
             max_bytes: self.max_bytes,
         }
     }
+
+    /// Takes what is at the key out of both; with `only`, if that is its number.
+    fn take(&self, hash: Hash, key: &str, only: Option<Seq>) {
+        let mut writing = self.index.writing(hash);
+        let taken = writing.take(hash, key, only);
+        if taken.is_some() {
+            self.policy.invalidate(&hash);
+        }
+        drop(writing);
+        drop(taken);
+    }
+
+    /// Somebody has asked for it.
+    fn tell(&self, hash: Hash) {
+        let _token = self.policy.get(&hash);
+    }
+}
+
+impl Held {
+    fn tags(&self) -> &[Box<str>] {
+        match self {
+            Self::Object(object) => &object.tags,
+            Self::Slice(_) => &[],
+            Self::Other(entry) => entry.tags(),
+        }
+    }
+
+    fn entry(self) -> Entry {
+        match self {
+            Self::Object(object) => Entry::Object(object),
+            Self::Slice(pieces) => Entry::Slice(pieces),
+            Self::Other(entry) => Entry::clone(&entry),
+        }
+    }
+}
+
+impl From<Entry> for Held {
+    fn from(entry: Entry) -> Self {
+        match entry {
+            Entry::Object(object) => Self::Object(object),
+            Entry::Slice(pieces) => Self::Slice(pieces),
+            other => Self::Other(Arc::new(other)),
+        }
+    }
+}
+
+/// moka's keys are hashes already.
+#[derive(Debug, Clone, Default)]
+struct Unhashed(u64);
+
+impl BuildHasher for Unhashed {
+    type Hasher = Self;
+
+    fn build_hasher(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Hasher for Unhashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// Comes true once in `n` times, a power of two, on each thread: by chance, so that it falls into step with nobody.
+fn one_of(n: u32) -> bool {
+    thread_local! {
+        static STATE: Cell<u32> = const { Cell::new(0x9E37_79B9) };
+    }
+    STATE.with(|state| {
+        // Marsaglia's xorshift
+        let mut x = state.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        state.set(x);
+        x & (n - 1) == 0
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
