@@ -55,8 +55,30 @@ const UNIT: u64 = 64;
 const AT_ONCE: u64 = 64 << 10;
 /// Bytes that moka, the index and two counted pointers take for each entry (benches/README.md).
 const OVERHEAD: u64 = 384;
-/// One hit of so many is told to moka, and every miss. A power of two. benches/README.md has the hit ratios.
-const SAMPLE: u32 = 8;
+
+/// Which hits moka is told of; of misses it hears always. Being told costs it a microsecond and more, so what is told is
+/// measured by the fetches, which cost a hundred: where a part of the requests misses, moka hears of nearly all hits and
+/// decides as if it were asked each time, and where all hit there is nothing to decide.
+///
+/// A plain sample of hits beside all misses made of every newcomer somebody better known than who is there: two to five
+/// points of hit ratio (benches/README.md).
+#[derive(Debug, Clone, Copy)]
+pub struct Telling {
+    /// So many hits are told for each value that comes in, on the thread that it comes in on.
+    pub per_insert: u32,
+    /// Of the others one of so many. A power of two.
+    pub one_of: u32,
+}
+
+impl Default for Telling {
+    fn default() -> Self {
+        Self { per_insert: 16, one_of: 32 }
+    }
+}
+
+/// Hits that may be told at most before the next value comes in: after a cache has been filled nobody is to pay for all
+/// of it.
+const MOST_TOLD: u32 = 1024;
 
 /// The values are in the index; moka knows their keys' hashes, their weights and their numbers. Whatever moka lets go of
 /// its listener takes out of the index.
@@ -67,7 +89,7 @@ pub struct Memory {
     index: Arc<Index<Kept>>,
     policy: Cache<Hash, Token, Unhashed>,
     max_bytes: u64,
-    sample: u32,
+    telling: Telling,
     invalidations: Arc<Invalidations>,
 }
 
@@ -97,30 +119,30 @@ impl Memory {
     /// Keeps at most `max_bytes`, and calls `evicted` with the cause when something leaves.
     #[must_use]
     pub fn new(max_bytes: u64, evicted: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
-        Self::sampling(SAMPLE, max_bytes, evicted)
+        Self::telling(Telling::default(), max_bytes, evicted)
     }
 
-    /// As [`Self::new`]; one hit of `sample` decides what stays. For benches.
+    /// As [`Self::new`], for benches.
     ///
     /// # Panics
-    /// If `sample` is not a power of two.
+    /// If `telling.one_of` is not a power of two.
     #[must_use]
-    pub fn sampling(
-        sample: u32,
+    pub fn telling(
+        telling: Telling,
         max_bytes: u64,
         evicted: impl Fn(&'static str) + Send + Sync + 'static,
     ) -> Self {
         // Of the operating system's, and of this cache alone.
-        Self::seeded(RandomState::new().hash_one(()), sample, max_bytes, evicted)
+        Self::seeded(RandomState::new().hash_one(()), telling, max_bytes, evicted)
     }
 
     fn seeded(
         seed: u64,
-        sample: u32,
+        telling: Telling,
         max_bytes: u64,
         evicted: impl Fn(&'static str) + Send + Sync + 'static,
     ) -> Self {
-        assert!(sample.is_power_of_two(), "one of {sample}");
+        assert!(telling.one_of.is_power_of_two(), "{telling:?}");
         let index = Arc::new(Index::new(seed));
         let kept = Arc::clone(&index);
         let policy = Cache::builder()
@@ -131,7 +153,7 @@ impl Memory {
                 evicted(label(cause));
             })
             .build_with_hasher(Unhashed::default());
-        Self { index, policy, max_bytes, sample, invalidations: Arc::default() }
+        Self { index, policy, max_bytes, telling, invalidations: Arc::default() }
     }
 
     #[must_use]
@@ -151,7 +173,7 @@ impl Memory {
             self.take(hash, key, Some(seq));
             return None;
         }
-        if one_of(self.sample) {
+        if is_told(self.telling.one_of) {
             self.tell(hash);
         }
         Some(held.entry())
@@ -175,6 +197,7 @@ impl Memory {
         if rules.hit(&key, held.tags(), since) {
             return;
         }
+        allow(self.telling.per_insert);
         let mut writing = self.index.writing(hash);
         let (seq, replaced) = writing.put(hash, key, Kept { held, since: rules.latest() });
         self.policy.insert(hash, Token { seq, weight });
@@ -288,20 +311,30 @@ impl Hasher for Unhashed {
     }
 }
 
-/// Comes true once in `n` times, a power of two, on each thread: by chance, so that it falls into step with nobody.
-fn one_of(n: u32) -> bool {
-    thread_local! {
-        static STATE: Cell<u32> = const { Cell::new(0x9E37_79B9) };
+thread_local! {
+    /// Hits that moka is yet to be told of.
+    static ALLOWED: Cell<u32> = const { Cell::new(0) };
+    static CHANCE: Cell<u32> = const { Cell::new(0x9E37_79B9) };
+}
+
+fn allow(hits: u32) {
+    ALLOWED.set(ALLOWED.get().saturating_add(hits).min(MOST_TOLD));
+}
+
+/// Of what nobody has allowed one of `n`, a power of two: by chance, so that it falls into step with no pattern.
+fn is_told(n: u32) -> bool {
+    let allowed = ALLOWED.get();
+    if allowed > 0 {
+        ALLOWED.set(allowed - 1);
+        return true;
     }
-    STATE.with(|state| {
-        // Marsaglia's xorshift
-        let mut x = state.get();
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        state.set(x);
-        x & (n - 1) == 0
-    })
+    // Marsaglia's xorshift
+    let mut x = CHANCE.get();
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    CHANCE.set(x);
+    x & (n - 1) == 0
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -338,134 +371,4 @@ fn label(cause: RemovalCause) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use http::{HeaderMap, StatusCode};
-
-    use super::*;
-    use crate::cache::object::Head;
-    use crate::policy::freshness::Lifetime;
-    use crate::policy::invalidation::parse;
-
-    fn object(size: usize) -> Entry {
-        let head = Head::new(StatusCode::OK, &HeaderMap::new());
-        let body = vec![Bytes::from(vec![0; size])].into();
-        Entry::Object(Arc::new(Object::new(head, Lifetime::default(), Timestamp::default(), body)))
-    }
-
-    #[test]
-    fn memory_is_bounded_by_real_bytes() {
-        let memory = Memory::new(1 << 20, |_| ());
-        for i in 0..100 {
-            memory.insert(Key::from(format!("k{i}")), object(64 << 10), 0);
-        }
-        let stats = memory.stats();
-        assert!(stats.bytes <= 1 << 20, "{stats:?}");
-        assert!(
-            (8..=15).contains(&stats.entries),
-            "{stats:?}: 64 KiB each and their bookkeeping fit 15 times"
-        );
-    }
-
-    /// They used to stay until some later call: 60 of them in a cache for two.
-    #[test]
-    fn what_a_large_object_displaces_is_let_go_at_once() {
-        let memory = Memory::new(1 << 20, |_| ());
-        let mut seen = Vec::new();
-        for i in 0..60 {
-            let Entry::Object(object) = object(1 << 19) else { panic!("an object") };
-            seen.push(Arc::downgrade(&object));
-            memory.insert(Key::from(format!("k{i}")), Entry::Object(object), 0);
-        }
-        let alive = seen.iter().filter(|object| object.strong_count() > 0).count();
-        assert!(alive <= 3, "{alive} objects of 512 KiB in a cache of 1 MiB");
-    }
-
-    #[test]
-    fn what_a_large_error_displaces_is_let_go_at_once() {
-        use crate::origin::custom::ErrorAnswer;
-        use crate::origin::s3_error::Cause;
-        let memory = Memory::new(1 << 20, |_| ());
-        let mut seen = Vec::new();
-        for i in 0..60 {
-            let answer = Arc::new(ErrorAnswer {
-                headers: HeaderMap::new(),
-                body: vec![0; 1 << 19].into(),
-                announced: true,
-            });
-            seen.push(Arc::downgrade(&answer));
-            let fields = Arc::default();
-            let error = OriginError::Refused {
-                status: 404,
-                cause: Cause::Other,
-                code: None,
-                fields,
-                answer: Some(answer),
-            };
-            let entry = Entry::Error { error, until: Timestamp::default(), behind: None };
-            memory.insert(Key::from(format!("k{i}")), entry, 0);
-        }
-        let alive = seen.iter().filter(|answer| answer.strong_count() > 0).count();
-        assert!(alive <= 3, "{alive} errors of 512 KiB in a cache of 1 MiB");
-    }
-
-    #[test]
-    fn a_sweep_leaves_what_is_older_than_the_rules_that_are_forgotten() {
-        let memory = Memory::new(1 << 20, |_| ());
-        memory.insert("d\n/a".into(), object(1000), 0);
-        for minute in [0, 20, 40, 60] {
-            let now = Timestamp::from_secs(60 * minute);
-            memory.invalidations().add("d", &[parse("/b").unwrap()], now);
-            memory.sweep(now);
-            assert!(memory.get("d\n/a").is_some(), "after {minute} minutes, and it was never meant");
-        }
-    }
-
-    fn invalidate(memory: &Memory, path: &str) {
-        memory.invalidations().add("d", &[parse(path).unwrap()], Timestamp::default());
-    }
-
-    #[test]
-    fn what_is_invalidated_is_gone_at_once_and_its_memory_with_the_sweep() {
-        let memory = Memory::new(1 << 20, |_| ());
-        for name in ["a", "b", "c"] {
-            memory.insert(format!("d\n/{name}").into(), object(1000), 0);
-        }
-        invalidate(&memory, "/a");
-        assert!(memory.get("d\n/a").is_none());
-        assert!(memory.get("d\n/b").is_some());
-        invalidate(&memory, "/b*");
-        assert_eq!(memory.stats().entries, 2, "nobody has looked yet");
-        memory.sweep(Timestamp::default());
-        assert_eq!(memory.stats().entries, 1);
-        assert!(memory.get("d\n/b").is_none());
-        assert!(memory.get("d\n/c").is_some());
-    }
-
-    #[test]
-    fn what_was_asked_for_before_an_invalidation_is_not_kept_after_it() {
-        let memory = Memory::new(1 << 20, |_| ());
-        invalidate(&memory, "/x");
-        let began = memory.invalidations().latest();
-        invalidate(&memory, "/a");
-        for sweep in [false, true] {
-            if sweep {
-                memory.sweep(Timestamp::default());
-            }
-            memory.insert("d\n/a".into(), object(1000), began);
-            assert!(memory.get("d\n/a").is_none(), "swept: {sweep}");
-            memory.insert("d\n/b".into(), object(1000), began);
-            assert!(memory.get("d\n/b").is_some(), "swept: {sweep}");
-        }
-        memory.insert("d\n/a".into(), object(1000), began + 1);
-        assert!(memory.get("d\n/a").is_some(), "it was asked for afterwards");
-    }
-
-    #[test]
-    fn the_weight_counts_body_head_and_key() {
-        let small = u64::from(weigh(&Key::from("k"), &object(0))) * UNIT;
-        let large = u64::from(weigh(&Key::from("k".repeat(6400)), &object(64 << 10))) * UNIT;
-        assert!(small >= 192, "{small}");
-        assert!(large - small > (64 << 10) + 6399 - UNIT, "{small} {large}");
-    }
-}
+mod tests;
