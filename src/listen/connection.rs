@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::Handshakes;
+use super::h2;
 use super::interim::Relaying;
 use super::patience::Patient;
 use crate::edge::Edge;
@@ -48,6 +49,9 @@ const SEND: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_secs(60);
 /// What a connection that has been told to end may take for it, with no request in flight.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Our own HTTP/2 server, rather than hyper's.
+const FAST_PATH: bool = true;
 
 /// How a connection comes in.
 #[derive(Clone)]
@@ -80,7 +84,12 @@ impl Door {
                 session.set_buffer_limit(Some(TLS_BUFFER));
                 let secured = Some(handshakes.settled(session));
                 if session.alpn_protocol() == Some(b"h2") {
-                    http2(stream, edge, Connection::new(viewer, secured, None), stop).await;
+                    let connection = Connection::new(viewer, secured, None);
+                    if FAST_PATH {
+                        Box::pin(h2::serve(stream, edge, connection, stop)).await;
+                    } else {
+                        Box::pin(http2(stream, edge, connection, stop)).await;
+                    }
                 } else {
                     http1(stream, edge, viewer, secured, stop).await;
                 }

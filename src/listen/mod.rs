@@ -6,6 +6,7 @@
 
 pub mod certs;
 mod connection;
+mod h2;
 mod handshakes;
 mod interim;
 mod patience;
