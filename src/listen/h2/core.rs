@@ -634,15 +634,15 @@ impl<W> Core<W> {
     pub(super) fn tick(&mut self) {
         self.calm.rest();
         let Time { heard, asked, idle, pinged } = std::mem::take(&mut self.time);
-        self.time.idle = if asked || !self.streams.is_empty() { 0 } else { idle + 1 };
-        if self.time.idle == super::IDLE {
-            return self.leave();
-        }
         if let Some(block) = &mut self.block {
             block.ticks += 1;
             if block.ticks == super::STUCK {
                 return self.fail(Code::EnhanceYourCalm);
             }
+        }
+        self.time.idle = if asked || !self.streams.is_empty() { 0 } else { idle + 1 };
+        if self.time.idle == super::IDLE {
+            return self.leave();
         }
         if !heard && !self.streams.is_empty() {
             if pinged {

@@ -139,7 +139,7 @@ mod tests {
             steps in proptest::collection::vec(1_usize..10_000, 1..20),
             slices in 1_usize..5,
         ) {
-            let (mut output, mut expected) = (Output::default(), Vec::new());
+            let (mut output, mut expected) = (Output::default(), Vec::<u8>::new());
             for (place, (own, length)) in parts.into_iter().enumerate() {
                 let part = vec![place as u8; length];
                 expected.extend(&part);

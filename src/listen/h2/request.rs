@@ -332,7 +332,7 @@ pub(super) mod tests {
 
     #[test]
     fn values_that_the_pipeline_could_not_read_are_malformed() {
-        for (at, value) in [(0, "G T"), (1, "1x"), (2, "a b"), (2, "a/b"), (3, "a b")] {
+        for (at, value) in [(0, "G T"), (1, "h t"), (2, "a b"), (2, "a/b"), (3, "a b")] {
             let mut fields = USUAL;
             fields[at].1 = value;
             let mut fields = list(&fields);

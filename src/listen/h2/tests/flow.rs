@@ -43,6 +43,7 @@ fn a_window_has_a_limit() {
     // RFC 9113 §6.9.1, §6.9.2
     let mut peer = Peer::with_settings(&[(setting::INITIAL_WINDOW_SIZE, 1_000)]);
     peer.get(1, &[], 5_000);
+    peer.seen();
     assert_eq!(peer.refusal(&update(1, 0x7fff_ffff)), None);
     assert_eq!(peer.refusal(&update(0, 0x7fff_ffff)), Some((kind::GOAWAY, 3)));
     let mut peer = Peer::with_settings(&[(setting::INITIAL_WINDOW_SIZE, 0)]);
@@ -85,6 +86,7 @@ fn more_than_a_window_holds_is_refused() {
     assert_eq!(peer.refusal(&full), None);
     assert_eq!(peer.refusal(&data(1, &[0], false)), Some((kind::RST_STREAM, 3)));
     // The connection's window holds as much as four streams'.
+    let mut peer = Peer::new();
     let mut uploads = Vec::new();
     for id in [3, 5, 7, 9] {
         uploads.push(peer.post(id, &[]));

@@ -6,7 +6,7 @@ use super::*;
 
 /// Frames that are likely to mean something, and some that are not.
 fn frames() -> impl Strategy<Value = Vec<u8>> {
-    let id = prop_oneof![8 => (0_u32..12), 1 => any::<u32>()];
+    let id = prop_oneof![8 => 0_u32..12, 1 => any::<u32>()];
     let payload = prop_oneof![
         Just(block(&GET)),
         Just(block(&POST)),
