@@ -50,14 +50,12 @@ const IDLE: Duration = Duration::from_secs(60);
 /// What a connection that has been told to end may take for it, with no request in flight.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Our own HTTP/2 server, rather than hyper's.
-const FAST_PATH: bool = true;
-
 /// How a connection comes in.
 #[derive(Clone)]
 pub(super) enum Door {
     Plain,
-    Tls(Handshakes),
+    /// And whether our own servers speak there, rather than hyper's.
+    Tls(Handshakes, bool),
 }
 
 impl Door {
@@ -74,7 +72,7 @@ impl Door {
         let stream = Patient::new(stream, SEND);
         match self {
             Self::Plain => http1(stream, edge, viewer, None, stop).await,
-            Self::Tls(handshakes) => {
+            Self::Tls(handshakes, fast_path) => {
                 let shaken = tokio::select! {
                     shaken = handshake(&handshakes, stream, &edge.metrics) => shaken,
                     _ = stop.wait_for(|&stop| stop) => None,
@@ -85,7 +83,7 @@ impl Door {
                 let secured = Some(handshakes.settled(session));
                 if session.alpn_protocol() == Some(b"h2") {
                     let connection = Connection::new(viewer, secured, None);
-                    if FAST_PATH {
+                    if fast_path {
                         Box::pin(h2::serve(stream, edge, connection, stop)).await;
                     } else {
                         Box::pin(http2(stream, edge, connection, stop)).await;

@@ -40,6 +40,7 @@ pub struct Bound {
     pub admin: SocketAddr,
     workers: Vec<Pair>,
     admin_listener: std::net::TcpListener,
+    fast_path: bool,
 }
 
 #[derive(Debug)]
@@ -65,7 +66,8 @@ pub fn bind(listen: &Listen) -> io::Result<Bound> {
     let admin_listener =
         std::net::TcpListener::bind(listen.admin).map_err(|error| naming(listen.admin, &error))?;
     admin_listener.set_nonblocking(true)?;
-    Ok(Bound { http, https, admin: admin_listener.local_addr()?, workers, admin_listener })
+    let (admin, fast_path) = (admin_listener.local_addr()?, listen.fast_path);
+    Ok(Bound { http, https, admin, workers, admin_listener, fast_path })
 }
 
 /// `SO_REUSEPORT` would let a second edge bind what a first one serves, and take half of its viewers. A socket without
@@ -122,6 +124,7 @@ impl Bound {
                 stop: stop.subscribe(),
                 live: Arc::clone(&live),
                 grace,
+                fast_path: self.fast_path,
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = std::thread::Builder::new().name(format!("edge-{index}"));
@@ -158,6 +161,7 @@ struct Worker {
     stop: watch::Receiver<bool>,
     live: Arc<Live>,
     grace: Duration,
+    fast_path: bool,
 }
 
 impl Worker {
@@ -165,7 +169,7 @@ impl Worker {
         let accepting = async {
             tokio::join!(
                 self.accept(pair.http, Door::Plain),
-                self.accept(pair.https, Door::Tls(self.handshakes.clone())),
+                self.accept(pair.https, Door::Tls(self.handshakes.clone(), self.fast_path)),
             )
         };
         accepting.await;
