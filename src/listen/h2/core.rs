@@ -12,7 +12,7 @@ use super::hpack::{self, Decoder, Encoder, Fields};
 use super::output::Output;
 use super::priority::Priority;
 use super::request::{self, Malformed, Shape};
-use super::stream::{Remote, Stream, Streams};
+use super::stream::{Remote, Source, Stream, Streams};
 use super::upload::{self, Upload};
 use super::{BLOCK, CONTINUATIONS, EARLY, FORGOTTEN, HEADER_LIST, STREAMS, WINDOW, WINDOW_OF_ALL};
 
@@ -118,7 +118,7 @@ const FRAME_SIZE: Fault = Fault::Connection(Code::FrameSize);
 pub(super) const LEAVING: [u8; 8] = *b"edgeseal";
 pub(super) const ALIVE: [u8; 8] = *b"alive???";
 
-impl<W> Core<W> {
+impl<W: Source> Core<W> {
     pub(super) fn new() -> Self {
         let mut output = Output::default();
         let settings = [
@@ -172,9 +172,9 @@ impl<W> Core<W> {
         None
     }
 
-    /// Whether more is to be read: replies that are not taken must not pile up.
+    /// Whether more is to be read: replies and answers that are not taken must not pile up.
     pub(super) fn is_reading(&self) -> bool {
-        self.end != End::Failed && self.replies < super::REPLIES
+        self.end != End::Failed && self.replies < super::REPLIES && self.output.len() < 2 * super::OUTPUT
     }
 
     /// All of the output has been written.
@@ -548,12 +548,23 @@ impl<W> Core<W> {
 
     /// Drops a stream; whether there was one.
     pub(super) fn remove(&mut self, id: u32) -> bool {
-        let Some(stream) = self.streams.remove(id) else { return false };
+        let Some(mut stream) = self.streams.remove(id) else { return false };
         if let Remote::Open(upload) = stream.remote {
             self.remember(id);
             self.receiving.consume(upload.map_or(0, upload::Sender::detach));
         }
+        if !stream.chunk.is_empty() {
+            stream.work.left_behind(stream.chunk.len());
+        }
         true
+    }
+
+    /// Drops all streams: the peer is gone.
+    pub(super) fn abandon(&mut self) {
+        let all: Vec<u32> = self.streams.iter().map(|stream| stream.id).collect();
+        for id in all {
+            self.remove(id);
+        }
     }
 
     /// The peer may not know yet that this stream is over.

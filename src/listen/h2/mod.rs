@@ -14,6 +14,7 @@ mod calm;
 mod core;
 mod flow;
 mod frame;
+mod hit;
 mod hpack;
 mod output;
 mod priority;

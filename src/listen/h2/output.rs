@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use bytes::{Buf, Bytes};
 
 /// A smaller piece is copied: another slice costs more than that.
-const COPIED: usize = 4_096;
+pub(super) const COPIED: usize = 4_096;
 
 #[derive(Debug, Default)]
 pub(super) struct Output {

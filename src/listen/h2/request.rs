@@ -8,6 +8,11 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use super::hpack::{Fields, Name};
 use super::priority::Priority;
+use crate::semantics::fields::{Line, Lines};
+use crate::semantics::view::Received;
+
+/// Fields of a request that can be a hit; one with more goes the long way.
+pub(super) const LINES: usize = 48;
 
 /// Not a request (RFC 9113 §8.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +130,39 @@ impl<'a> Head<'a> {
         })
     }
 
+    /// The same request as hits are answered from. `None`: it is not one of those that can be a hit.
+    pub(super) fn received<'l>(&self, lines: &'l mut [Line<'a>; LINES]) -> Option<Received<'l>>
+    where
+        'a: 'l,
+    {
+        static GET: Method = Method::GET;
+        static HEAD: Method = Method::HEAD;
+        let method = match self.fields.get(self.shape.method).2 {
+            b"GET" => &GET,
+            b"HEAD" => &HEAD,
+            _ => return None,
+        };
+        if !matches!(self.value(self.shape.scheme)?, b"https" | b"http") {
+            return None;
+        }
+        let mut count = 0;
+        for (name, value) in self.fields() {
+            *lines.get_mut(count)? = (text(name)?, value);
+            count += 1;
+        }
+        let authority = match self.value(self.shape.authority) {
+            Some(authority) => Some(text(authority)?),
+            None => None,
+        };
+        Some(Received {
+            method,
+            version: Version::HTTP_2,
+            authority,
+            target: text(self.value(self.shape.path)?)?,
+            lines: Lines(&lines[..count]),
+        })
+    }
+
     /// The same request as the `http` crate has it.
     ///
     /// # Errors
@@ -159,6 +197,10 @@ impl<'a> Head<'a> {
         uri.scheme = scheme.transpose().map_err(|_| Malformed)?.filter(|_| uri.authority.is_some());
         Uri::from_parts(uri).map_err(|_| Malformed)
     }
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
 }
 
 /// RFC 9113 §8.2.1, §8.2.2.

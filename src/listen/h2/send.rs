@@ -4,6 +4,8 @@ use std::task::Poll;
 
 use super::core::{Core, Request};
 use super::frame::{self, Code, MAX_SIZE, flag, kind};
+use super::hpack::Encoder;
+use super::output::Output;
 use super::priority::Priority;
 use super::stream::{Local, Remote, Source, Stream};
 use super::{OUTPUT, STUCK};
@@ -20,43 +22,67 @@ enum Sent {
     Broken,
 }
 
-impl<W> Core<W> {
-    /// Answers a request at once and with all of its body, if windows and the output have room for it. `fields` writes the
-    /// answer's fields, each by a call, names in lower case.
-    pub(super) fn answer_at_once(
-        &mut self,
-        request: &Request,
-        status: u16,
-        fields: impl FnOnce(&mut dyn FnMut(&[u8], &[u8])),
-        body: &[u8],
-    ) -> bool {
+/// A head that is being written.
+pub(super) struct Block<'c> {
+    encoder: &'c mut Encoder,
+    out: &'c mut Vec<u8>,
+    start: usize,
+    id: u32,
+}
+
+impl Block<'_> {
+    /// Before all fields.
+    pub(super) fn status(&mut self, status: u16) {
+        self.encoder.begin(status, self.out);
+    }
+
+    /// `name` in lower case.
+    pub(super) fn field(&mut self, name: &[u8], value: &[u8]) {
+        self.encoder.field(name, value, self.out);
+    }
+
+    /// `is_all`: there is no body.
+    pub(super) fn end(self, is_all: bool) {
+        let flags = if is_all { flag::END_STREAM } else { 0 };
+        frame::close_headers(self.start, flags, self.id, self.out);
+    }
+}
+
+impl<W: Source> Core<W> {
+    /// Whether an answer's whole body may be written at once, in one frame.
+    pub(super) fn fits(&self, length: u64) -> bool {
         let room = self.window.room().min(usize::try_from(self.initial).unwrap_or(0)).min(MAX_SIZE);
-        if body.len() > room || !self.has_room() {
-            return false;
-        }
-        self.write_head(request.id, status, fields, body.is_empty());
-        if !body.is_empty() && self.window.take(body.len()).is_ok() {
-            let out = self.output.end();
-            frame::head(body.len(), kind::DATA, flag::END_STREAM, request.id, out);
-            out.extend_from_slice(body);
-            self.calm.sent(body.len());
+        self.has_room() && length <= room as u64
+    }
+
+    /// The head of an answer to stream `id`.
+    pub(super) fn begin(&mut self, id: u32) -> Block<'_> {
+        let out = self.output.end();
+        let start = out.len();
+        frame::head(0, kind::HEADERS, 0, id, out);
+        Block { encoder: &mut self.encoder, out, start, id }
+    }
+
+    /// The rest of an answer whose head is written, to a request that has not been opened: `length` octets that fit, which
+    /// `body` puts out.
+    pub(super) fn end_at_once(&mut self, request: &Request, length: usize, body: impl FnOnce(&mut Output)) {
+        if length > 0 && self.window.take(length).is_ok() {
+            frame::head(length, kind::DATA, flag::END_STREAM, request.id, self.output.end());
+            body(&mut self.output);
+            self.calm.sent(length);
         }
         self.calm.answered();
-        self.stop_body(request);
-        true
+        if !request.ended {
+            // Its body is not wanted (RFC 9113 §8.1).
+            self.reset(request.id, Code::NoError);
+        }
     }
 
     pub(super) fn answer_without_body(&mut self, request: &Request, status: u16) {
-        self.write_head(request.id, status, |_| (), true);
-        self.calm.answered();
-        self.stop_body(request);
-    }
-
-    /// The answer is out, and the request's body is not wanted (RFC 9113 §8.1).
-    fn stop_body(&mut self, request: &Request) {
-        if !request.ended {
-            self.reset(request.id, Code::NoError);
-        }
+        let mut block = self.begin(request.id);
+        block.status(status);
+        block.end(true);
+        self.end_at_once(request, 0, |_| ());
     }
 
     /// RST_STREAM for a request that turned out not to be one.
@@ -71,37 +97,26 @@ impl<W> Core<W> {
     pub(super) fn has_room(&self) -> bool {
         self.output.len() < OUTPUT
     }
-
-    fn write_head(
-        &mut self,
-        id: u32,
-        status: u16,
-        fields: impl FnOnce(&mut dyn FnMut(&[u8], &[u8])),
-        is_end: bool,
-    ) {
-        let out = self.output.end();
-        let start = out.len();
-        frame::head(0, kind::HEADERS, 0, id, out);
-        self.encoder.begin(status, out);
-        fields(&mut |name, value| self.encoder.field(name, value, out));
-        frame::close_headers(start, if is_end { flag::END_STREAM } else { 0 }, id, out);
-    }
 }
 
 impl<W: Source> Core<W> {
-    /// The answer to an open stream begins; its body comes from the stream's work.
-    pub(super) fn respond(
-        &mut self,
-        id: u32,
-        status: u16,
-        fields: impl FnOnce(&mut dyn FnMut(&[u8], &[u8])),
-    ) {
+    /// The answer to an open stream begins, with the head that `tell` writes; its body comes from the stream's work.
+    pub(super) fn respond(&mut self, id: u32, tell: impl FnOnce(&mut Block<'_>)) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let is_end = stream.work.is_end();
         stream.local = Local::Sending;
-        self.write_head(id, status, fields, is_end);
+        let mut block = self.begin(id);
+        tell(&mut block);
+        block.end(is_end);
         if is_end {
             self.finish(id);
+        }
+    }
+
+    /// The answer to an open stream has begun: its head is written, and its body is not at its end.
+    pub(super) fn responded(&mut self, id: u32) {
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.local = Local::Sending;
         }
     }
 
@@ -212,7 +227,7 @@ impl<W: Source> Core<W> {
     }
 }
 
-impl<W> Core<W> {
+impl<W: Source> Core<W> {
     /// Streams whose viewer has taken nothing of what there is for some time.
     pub(super) fn give_up_stuck(&mut self) {
         let mut stuck = Vec::new();

@@ -18,7 +18,9 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::bell::Bell;
 use super::core::{Core, Request};
+use super::hit;
 use super::hpack::Fields;
+use super::send::Block;
 use super::stream::{Broken, Source};
 use super::{HEADER_LIST, LAST_WORDS, TICK};
 use crate::edge::Edge;
@@ -78,9 +80,9 @@ pub(in crate::listen) async fn serve<S>(
         })
         .await
     };
-    let Session { mut io, core, .. } = session;
+    let Session { mut io, mut core, .. } = session;
     // Their records are written now.
-    drop(core);
+    core.abandon();
     match ended {
         Ok(()) => drop(io.shutdown().await),
         // Viewers come and go: of interest only to who looks for it.
@@ -98,17 +100,17 @@ struct Session<S> {
     draining: bool,
 }
 
-/// A request on its way through the pipeline, and then its answer's body.
-struct Work {
-    waker: Waker,
-    state: State,
+/// What becomes of a request.
+pub(super) enum Work {
+    Hit(Box<hit::Body>),
+    /// In the pipeline.
+    Serving(Serving, Waker),
+    Body(Box<Tracked>, Waker),
+    /// It has just been opened.
+    Begun,
 }
 
-enum State {
-    Begun,
-    Serving(Pin<Box<dyn Future<Output = Response<Tracked>> + Send>>),
-    Body(Tracked),
-}
+type Serving = Pin<Box<dyn Future<Output = Response<Tracked>> + Send>>;
 
 /// What a worker's connections share, one after the other.
 struct Scratch {
@@ -246,33 +248,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn take_up(&mut self, request: &Request, fields: &Fields) {
+        if hit::answer(&mut self.core, &self.edge, &self.connection, request, fields) {
+            return;
+        }
         let Ok(parts) = request.shape.head(fields).parts() else { return self.core.refuse(request) };
         let waker = self.bell.ring(request.id);
-        let upload = self.core.open(request, Work { waker: waker.clone(), state: State::Begun });
+        let upload = self.core.open(request, Work::Begun);
         let Some(stream) = self.core.streams.get_mut(request.id) else { return };
-        stream.wake_for_uploads(waker);
+        stream.wake_for_uploads(waker.clone());
         let body = upload.map(|upload| upload.map_err(Into::into).boxed_unsync());
         let (edge, connection) = (Arc::clone(&self.edge), Arc::clone(&self.connection));
         let serving = crate::pipeline::serve(edge, connection, parts, body);
-        stream.work.state = State::Serving(Box::pin(serving));
+        stream.work = Work::Serving(Box::pin(serving), waker);
         self.advance(request.id);
     }
 
     /// A stream's work has something new.
     fn advance(&mut self, id: u32) {
         let Some(stream) = self.core.streams.get_mut(id) else { return };
-        let Work { waker, state } = &mut stream.work;
-        let State::Serving(serving) = state else { return self.core.wake(id) };
+        let Work::Serving(serving, waker) = &mut stream.work else { return self.core.wake(id) };
         let Poll::Ready(response) = serving.as_mut().poll(&mut Context::from_waker(waker)) else { return };
         let (head, body) = response.into_parts();
         let length = (!body.is_end_stream()).then(|| body.size_hint().exact()).flatten();
-        *state = State::Body(body);
-        self.core.respond(id, head.status.as_u16(), |field| write_fields(&head, length, field));
+        stream.work = Work::Body(Box::new(body), waker.clone());
+        self.core.respond(id, |block| {
+            block.status(head.status.as_u16());
+            write_fields(&head, length, block);
+        });
     }
 }
 
 /// An answer's fields. `length`: of its body, for want of a field that says it.
-fn write_fields(head: &response::Parts, length: Option<u64>, field: &mut dyn FnMut(&[u8], &[u8])) {
+fn write_fields(head: &response::Parts, length: Option<u64>, block: &mut Block<'_>) {
     const OF_CONNECTIONS: [HeaderName; 5] = [
         CONNECTION,
         TRANSFER_ENCODING,
@@ -283,20 +290,24 @@ fn write_fields(head: &response::Parts, length: Option<u64>, field: &mut dyn FnM
     for (name, value) in &head.headers {
         // RFC 9113 §8.2.2
         if !OF_CONNECTIONS.contains(name) {
-            field(name.as_str().as_bytes(), value.as_bytes());
+            block.field(name.as_str().as_bytes(), value.as_bytes());
         }
     }
     if let Some(length) = length.filter(|_| !head.headers.contains_key(CONTENT_LENGTH)) {
-        field(CONTENT_LENGTH.as_str().as_bytes(), length.to_string().as_bytes());
+        block.field(CONTENT_LENGTH.as_str().as_bytes(), length.to_string().as_bytes());
     }
 }
 
 impl Source for Work {
     fn poll_next(&mut self) -> Poll<Option<Result<Bytes, Broken>>> {
-        let State::Body(body) = &mut self.state else { return Poll::Pending };
-        let mut cx = Context::from_waker(&self.waker);
+        let (body, waker) = match self {
+            Self::Hit(hit) => return Poll::Ready(hit.next().map(Ok)),
+            Self::Body(body, waker) => (body, waker),
+            Self::Serving(..) | Self::Begun => return Poll::Pending,
+        };
+        let mut cx = Context::from_waker(waker);
         loop {
-            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(&mut cx) else { return Poll::Pending };
+            let Poll::Ready(frame) = Pin::new(&mut **body).poll_frame(&mut cx) else { return Poll::Pending };
             match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
@@ -310,6 +321,16 @@ impl Source for Work {
     }
 
     fn is_end(&self) -> bool {
-        matches!(&self.state, State::Body(body) if body.is_end_stream())
+        match self {
+            Self::Hit(hit) => hit.is_end(),
+            Self::Body(body, _) => body.is_end_stream(),
+            Self::Serving(..) | Self::Begun => false,
+        }
+    }
+
+    fn left_behind(&mut self, octets: usize) {
+        if let Self::Hit(hit) = self {
+            hit.left_behind(octets);
+        }
     }
 }

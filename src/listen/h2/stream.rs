@@ -18,6 +18,8 @@ pub(super) trait Source {
     fn poll_next(&mut self) -> Poll<Option<Result<Bytes, Broken>>>;
     /// Nothing more will come.
     fn is_end(&self) -> bool;
+    /// So many octets of what it gave are not sent, and will not be.
+    fn left_behind(&mut self, _octets: usize) {}
 }
 
 /// A body that does not come to its end.

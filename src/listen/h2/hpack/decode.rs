@@ -14,7 +14,7 @@ pub(in crate::listen::h2) struct Decoder {
 }
 
 /// What a block says; kept from one block to the next, so that a field costs no allocation.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::listen::h2) struct Fields {
     text: Vec<u8>,
     spans: Vec<Span>,

@@ -22,8 +22,8 @@ fn what_is_not_http2_ends_at_once() {
 
 #[test]
 fn frames_that_are_forbidden_end_the_connection_or_their_stream() {
-    let open = |peer: &mut Peer| drop(peer.refusal(&headers(1, &POST, false)));
-    let half_closed = |peer: &mut Peer| drop(peer.refusal(&headers(1, &GET, true)));
+    let open = |peer: &mut Peer| assert_eq!(peer.refusal(&headers(1, &POST, false)), None);
+    let half_closed = |peer: &mut Peer| assert_eq!(peer.refusal(&headers(1, &GET, true)), None);
     let nothing = |_: &mut Peer| ();
     type Before = fn(&mut Peer);
     let table: &[(&str, Before, Vec<u8>, Option<(u8, u32)>)] = &[

@@ -92,7 +92,20 @@ impl Peer {
     fn get(&mut self, id: u32, fields: &[(&str, &str)], length: usize) {
         let request = self.ask(id, &[&GET[..], fields].concat(), true);
         assert!(self.core.open(&request, Pieces::of(length)).is_none());
-        self.core.respond(id, 200, |_| ());
+        self.core.respond(id, |block| block.status(200));
+    }
+
+    /// Answers at once, if there is room.
+    fn answer(&mut self, request: &Request, fields: &[(&str, &str)], body: &[u8]) -> bool {
+        if !self.core.fits(body.len() as u64) {
+            return false;
+        }
+        let mut block = self.core.begin(request.id);
+        block.status(200);
+        fields.iter().for_each(|(name, value)| block.field(name.as_bytes(), value.as_bytes()));
+        block.end(body.is_empty());
+        self.core.end_at_once(request, body.len(), |output| output.end().extend(body));
+        true
     }
 
     fn post(&mut self, id: u32, fields: &[(&str, &str)]) -> Upload {
@@ -205,13 +218,13 @@ fn a_request_is_answered_at_once() {
     let request = peer.ask(1, &GET, true);
     let path = request.shape.head(&peer.fields).parts().unwrap().uri;
     assert_eq!((request.ended, path.path()), (true, "/a"));
-    assert!(peer.core.answer_at_once(&request, 200, |field| field(b"etag", b"\"1\""), b"abc"));
+    assert!(peer.answer(&request, &[("etag", "\"1\"")], b"abc"));
     let seen = peer.seen();
     let expected = [(kind::HEADERS, flag::END_HEADERS, 1), (kind::DATA, flag::END_STREAM, 1)];
     assert_eq!(kinds(&seen), expected);
     assert_eq!((&seen[0].1[..], &seen[1].1[..]), (&b"\x88\x0f\x13\x03\"1\""[..], &b"abc"[..]));
     let request = peer.ask(3, &GET, true);
-    assert!(peer.core.answer_at_once(&request, 304, |_| (), b""));
+    assert!(peer.answer(&request, &[], b""));
     assert_eq!(kinds(&peer.seen()), [(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, 3)]);
     assert!(peer.core.streams.is_empty());
     // WINDOW_UPDATE and RST_STREAM may cross the end; DATA of a request without a body may not (RFC 9113 §5.1).
@@ -224,16 +237,16 @@ fn a_request_is_answered_at_once() {
 fn an_answer_without_room_is_not_given_at_once() {
     let mut peer = Peer::with_settings(&[(setting::INITIAL_WINDOW_SIZE, 2)]);
     let request = peer.ask(1, &GET, true);
-    assert!(!peer.core.answer_at_once(&request, 200, |_| (), b"abc"));
+    assert!(!peer.answer(&request, &[], b"abc"));
     assert_eq!(peer.seen(), []);
-    assert!(peer.core.answer_at_once(&request, 200, |_| (), b"ab"));
+    assert!(peer.answer(&request, &[], b"ab"));
 }
 
 #[test]
 fn an_answer_ends_the_request_that_is_still_being_sent() {
     let mut peer = Peer::new();
     let upload = peer.post(1, &[]);
-    peer.core.respond(1, 403, |_| ());
+    peer.core.respond(1, |block| block.status(403));
     let seen = peer.seen();
     assert_eq!(kinds(&seen)[1..], [(kind::RST_STREAM, 0, 1)]);
     assert_eq!(seen[1].1, [0, 0, 0, 0]); // NO_ERROR (RFC 9113 §8.1)
@@ -242,7 +255,7 @@ fn an_answer_ends_the_request_that_is_still_being_sent() {
     assert_eq!(peer.refusal(&data(1, &[0; 1000], false)), None);
     assert_eq!(peer.refusal(&headers(1, &[("x-a", "a")], true)), None);
     let request = peer.ask(3, &POST, false);
-    assert!(peer.core.answer_at_once(&request, 200, |_| (), b"a"));
+    assert!(peer.answer(&request, &[], b"a"));
     assert_eq!(kinds(&peer.seen())[2..], [(kind::RST_STREAM, 0, 3)]);
 }
 

@@ -37,10 +37,10 @@ fn run(bytes: &[u8], sizes: &[usize]) -> Vec<u8> {
         let mut piece = piece;
         while let Some(request) = peer.core.receive(&mut piece, &mut peer.fields) {
             match request.id % 3 {
-                0 => drop(peer.core.answer_at_once(&request, 200, |field| field(b"server", b"a"), b"abc")),
+                0 => drop(peer.answer(&request, &[("server", "a")], b"abc")),
                 1 => {
                     uploads.extend(peer.core.open(&request, Pieces::of(20_000)));
-                    peer.core.respond(request.id, 200, |_| ());
+                    peer.core.respond(request.id, |block| block.status(200));
                 }
                 _ => uploads.extend(peer.core.open(&request, Pieces { open: true, ..Pieces::default() })),
             }
