@@ -57,6 +57,19 @@ impl Pieces {
         &[]
     }
 
+    /// What [`Self::at`] says, to be kept.
+    #[must_use]
+    pub fn share(&self, position: u64) -> Bytes {
+        let mut skip = position;
+        for piece in &self.pieces {
+            match usize::try_from(skip) {
+                Ok(within) if within < piece.len() => return piece.slice(within..),
+                _ => skip -= piece.len() as u64,
+            }
+        }
+        Bytes::new()
+    }
+
     /// At most `length` bytes from `first` on.
     #[must_use]
     pub fn cursor(self: &Arc<Self>, first: u64, length: u64) -> Cursor {

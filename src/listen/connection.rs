@@ -24,7 +24,7 @@ use super::deadlines::Deadlines;
 use super::interim::Relaying;
 use super::patience::Patient;
 use super::rewound::Rewound;
-use super::{Handshakes, h1};
+use super::{Handshakes, h1, h2};
 use crate::edge::Edge;
 use crate::interim::Interims;
 use crate::observe::metrics::Metrics;
@@ -85,7 +85,12 @@ impl Door {
                 session.set_buffer_limit(Some(TLS_BUFFER));
                 let secured = Some(handshakes.settled(session));
                 if session.alpn_protocol() == Some(b"h2") {
-                    http2(stream, edge, Connection::new(viewer, secured, None), stop).await;
+                    let connection = Connection::new(viewer, secured, None);
+                    if edge.fast_path {
+                        Box::pin(h2::serve(stream, edge, connection, stop)).await;
+                    } else {
+                        Box::pin(http2(stream, edge, connection, stop)).await;
+                    }
                 } else {
                     http1(stream, edge, viewer, secured, stop, deadlines).await;
                 }

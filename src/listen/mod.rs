@@ -8,6 +8,7 @@ pub mod certs;
 mod connection;
 mod deadlines;
 mod h1;
+mod h2;
 mod handshakes;
 mod interim;
 mod patience;

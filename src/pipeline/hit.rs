@@ -11,6 +11,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{HOST, HeaderName, REFERER, USER_AGENT};
 use http::{Method, StatusCode, Version};
 
@@ -188,6 +189,16 @@ impl Facts {
         let left = self.length.saturating_sub(position);
         let piece = pieces.at(self.first.saturating_add(position));
         &piece[..piece.len().min(usize::try_from(left).unwrap_or(usize::MAX))]
+    }
+
+    /// What [`Self::bytes`] says, to be kept.
+    #[must_use]
+    pub fn share(&self, position: u64) -> Bytes {
+        let Content::Whole(pieces) = self.object.content() else { return Bytes::new() };
+        let left = self.length.saturating_sub(position);
+        let mut piece = pieces.share(self.first.saturating_add(position));
+        piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        piece
     }
 
     /// Says in log and metrics that `sent` bytes of the body have left: all of them, or it broke off.
