@@ -230,7 +230,7 @@ mod tests {
             // RFC 9204 §B.1: by the name's index
             (b"\x00\x00\x51\x0b/index.html", &[(":path", "/index.html")]),
             // indexed, below and above what one byte holds
-            (&[0, 0, 0xd1, 0xff, 0x00], &[(":method", "GET"), ("accept-language", "")]),
+            (&[0, 0, 0xd1, 0xff, 0x09], &[(":method", "GET"), ("accept-language", "")]),
             // in full, the name in seven bytes and more
             (b"\x00\x00\x23abc\x01d", &[("abc", "d")]),
             (b"\x00\x00\x27\x01abcdefgh\x01d", &[("abcdefgh", "d")]),

@@ -142,6 +142,10 @@ async fn body(mut upload: Upload, method: &Method, length: Option<u64>) -> Resul
             timeout(patience, upload.begins()).await.unwrap_or(Ok(true))
         }
     };
+    // None was announced, and there is one (RFC 9114 §4.1.2).
+    let none = length == Some(0);
+    let there = there
+        .and_then(|there| if there && none { Err(Fault::Stream(Code::MessageError)) } else { Ok(there) });
     match there {
         Ok(true) => Ok(Some(Streaming::new(upload).map_err(Into::into).boxed_unsync())),
         Ok(false) => Ok(None),
