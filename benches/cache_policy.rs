@@ -38,7 +38,6 @@ enum Policy {
 #[derive(Debug, Clone, Copy)]
 struct Run {
     policy: Policy,
-    exponent: f64,
     size: usize,
     seed: u64,
     requests: usize,
@@ -105,7 +104,7 @@ fn grid(keys: &[Key], exponents: &[f64], sizes: &[usize], policies: &[Policy], r
         let mut runs = Vec::new();
         for &size in sizes {
             for &policy in policies {
-                runs.extend((0..seeds).map(|seed| Run { policy, exponent, size, seed, requests }));
+                runs.extend((0..seeds).map(|seed| Run { policy, size, seed, requests }));
             }
         }
         let ratios = in_parallel(&runs, |run| replay(keys, &zipf, run));
