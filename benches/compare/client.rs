@@ -64,6 +64,15 @@ enum Mode {
         #[arg(long, default_value_t = 16)]
         connections: usize,
     },
+    /// HEAD requests in a closed loop, which wrk cannot read the answers of
+    Heads {
+        #[command(flatten)]
+        to: To,
+        #[arg(long)]
+        seconds: f64,
+        #[arg(long, default_value_t = 16)]
+        connections: usize,
+    },
     /// Connections with one request each, held until standard input ends
     Idle {
         #[command(flatten)]
@@ -135,6 +144,9 @@ async fn run(mode: Mode) -> Result<(), Failure> {
         Mode::Handshakes { to, resume, seconds, connections } => {
             let target = to.target(resume)?;
             lanes::handshakes(&target, resume, Duration::try_from_secs_f64(seconds)?, connections).await?
+        }
+        Mode::Heads { to, seconds, connections } => {
+            lanes::heads(&to.target(false)?, Duration::try_from_secs_f64(seconds)?, connections).await?
         }
         Mode::Idle { to, count } => {
             let held = lanes::hold(&to.target(false)?, count).await?;

@@ -66,10 +66,10 @@ impl Target {
         })
     }
 
-    /// The bytes of a GET; `{n}` in the path is `number`.
-    pub(crate) fn request(&self, number: usize, fields: &str) -> Vec<u8> {
+    /// The bytes of a request; `{n}` in the path is `number`.
+    pub(crate) fn request(&self, method: &str, number: usize, fields: &str) -> Vec<u8> {
         let path = self.path.replace("{n}", &format!("{number:06}"));
-        format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n").into_bytes()
+        format!("{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n").into_bytes()
     }
 
     pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
@@ -113,7 +113,8 @@ impl Connection {
         if !text.starts_with("HTTP/1.1 200") || length(text) != Some(self.length) {
             return Err(format!("not a 200 of {} bytes: {text}", self.length).into());
         }
-        let mut left = (head + self.length).checked_sub(filled).ok_or("more bytes than announced")?;
+        let body = if request.starts_with(b"HEAD ") { 0 } else { self.length };
+        let mut left = (head + body).checked_sub(filled).ok_or("more bytes than announced")?;
         while left > 0 {
             let room = left.min(buffer.len());
             match self.stream.read(&mut buffer[..room]).await? {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::{JoinSet, spawn_local};
 
 use crate::http::{Connection, Failure, Target};
+use crate::open::quantile;
 
 /// How many connections are opened at a time.
 const OPENING: usize = 32;
@@ -29,39 +30,67 @@ pub(crate) async fn handshakes(
     for _ in 0..lanes {
         let target = target.clone();
         running.spawn_local(async move {
-            let request = target.request(0, "Connection: close\r\n");
+            let request = target.request("GET", 0, "Connection: close\r\n");
             let mut buffer = vec![0; 64 << 10];
-            let (mut done, mut resumed, mut latencies) = (0_u64, 0_u64, Vec::new());
+            let (mut resumed, mut latencies) = (0, Vec::new());
             while began.elapsed() < period {
                 let start = Instant::now();
                 let mut connection = target.connect().await?;
                 connection.exchange(&request, &mut buffer).await?;
-                resumed += u64::from(connection.is_resumed());
-                done += 1;
+                resumed += usize::from(connection.is_resumed());
                 latencies.push(start.elapsed());
                 tokio::time::timeout(END, connection.end()).await.map_err(|_| "the server did not close")?;
             }
-            Ok::<_, Failure>((done, resumed, latencies))
+            Ok::<_, Failure>((resumed, latencies))
         });
     }
-    let (mut done, mut resumed, mut latencies) = (0, 0, Vec::new());
+    let (mut resumed, mut latencies) = (0, Vec::new());
     while let Some(lane) = running.join_next().await {
-        let (more_done, more_resumed, more) = lane??;
-        done += more_done;
+        let (more_resumed, more) = lane??;
         resumed += more_resumed;
         latencies.extend(more);
     }
-    let elapsed = began.elapsed();
-    let first_ones = u64::try_from(lanes)?;
-    if if resume { resumed * 100 < (done - first_ones) * 99 } else { resumed > 0 } {
+    let done = latencies.len();
+    // The first one of each lane has no ticket yet.
+    let too_few = resume && resumed * 100 < done.saturating_sub(lanes) * 99;
+    if too_few || (!resume && resumed > 0) {
         return Err(format!("{resumed} of {done} handshakes were resumed").into());
     }
-    Ok(json!({
-        "requests": done,
-        "seconds": elapsed.as_secs_f64(),
-        "p50_us": crate::open::quantile(&mut latencies, 0.5),
-        "p99_us": crate::open::quantile(&mut latencies, 0.99),
-    }))
+    Ok(told(began, latencies))
+}
+
+/// HEAD, again and again, on connections that are kept.
+pub(crate) async fn heads(target: &Target, period: Duration, lanes: usize) -> Result<Value, Failure> {
+    let began = Instant::now();
+    let mut running = JoinSet::new();
+    for _ in 0..lanes {
+        let target = target.clone();
+        running.spawn_local(async move {
+            let mut connection = target.connect().await?;
+            let (request, mut buffer) = (target.request("HEAD", 0, ""), vec![0; 64 << 10]);
+            let mut latencies = Vec::new();
+            while began.elapsed() < period {
+                let start = Instant::now();
+                connection.exchange(&request, &mut buffer).await?;
+                latencies.push(start.elapsed());
+            }
+            Ok::<_, Failure>(latencies)
+        });
+    }
+    let mut latencies = Vec::new();
+    while let Some(lane) = running.join_next().await {
+        latencies.extend(lane??);
+    }
+    Ok(told(began, latencies))
+}
+
+fn told(began: Instant, mut latencies: Vec<Duration>) -> Value {
+    json!({
+        "requests": latencies.len(),
+        "seconds": began.elapsed().as_secs_f64(),
+        "p50_us": quantile(&mut latencies, 0.5),
+        "p99_us": quantile(&mut latencies, 0.99),
+    })
 }
 
 /// Opens connections, each with one request, and keeps them.
@@ -73,7 +102,7 @@ pub(crate) async fn hold(target: &Target, count: usize) -> Result<Vec<Connection
             let target = target.clone();
             opening.spawn_local(async move {
                 let mut connection = target.connect().await?;
-                connection.exchange(&target.request(0, ""), &mut vec![0; 64 << 10]).await?;
+                connection.exchange(&target.request("GET", 0, ""), &mut vec![0; 64 << 10]).await?;
                 Ok::<_, Failure>(connection)
             });
         }
@@ -100,7 +129,7 @@ pub(crate) async fn walk(target: &Target, count: usize, lanes: usize) -> Result<
                     return Ok::<_, Failure>(());
                 }
                 next.set(number + 1);
-                connection.exchange(&target.request(number, ""), &mut buffer).await?;
+                connection.exchange(&target.request("GET", number, ""), &mut buffer).await?;
             }
         }));
     }

@@ -32,7 +32,7 @@ pub(crate) async fn run(
     let running: Vec<_> = connections
         .into_iter()
         .map(|connection| {
-            let (queue, request) = (Rc::clone(&queue), target.request(0, ""));
+            let (queue, request) = (Rc::clone(&queue), target.request("GET", 0, ""));
             spawn_local(lane(connection, request, queue))
         })
         .collect();
