@@ -20,7 +20,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
-use http::{Failure, Target};
+use http::{Expected, Failure, Target};
 
 /// The program's own: `serve` is to be compared with it.
 #[global_allocator]
@@ -64,10 +64,15 @@ enum Mode {
         #[arg(long, default_value_t = 16)]
         connections: usize,
     },
-    /// HEAD requests in a closed loop, which wrk cannot read the answers of
-    Heads {
+    /// A closed loop of what has no body, which wrk cannot read where it announces a length
+    Bodiless {
         #[command(flatten)]
         to: To,
+        #[arg(long, default_value = "GET")]
+        method: String,
+        /// A header field of the request
+        #[arg(long, default_value = "")]
+        field: String,
         #[arg(long)]
         seconds: f64,
         #[arg(long, default_value_t = 16)]
@@ -114,6 +119,8 @@ struct To {
     address: SocketAddr,
     #[arg(long)]
     path: String,
+    #[arg(long, default_value_t = 200)]
+    status: u16,
     /// Bytes of each body
     #[arg(long)]
     length: usize,
@@ -139,22 +146,26 @@ async fn run(mode: Mode) -> Result<(), Failure> {
     let seen = match mode {
         Mode::Open { to, rate, seconds, warm, connections } => {
             let [period, warm] = [Duration::try_from_secs_f64(seconds)?, Duration::try_from_secs_f64(warm)?];
-            open::run(&to.target(false)?, rate, warm, period, connections).await?
+            open::run(&to.target()?, rate, warm, period, connections).await?
         }
         Mode::Handshakes { to, resume, seconds, connections } => {
-            let target = to.target(resume)?;
-            lanes::handshakes(&target, resume, Duration::try_from_secs_f64(seconds)?, connections).await?
+            lanes::handshakes(&to.target()?, resume, Duration::try_from_secs_f64(seconds)?, connections)
+                .await?
         }
-        Mode::Heads { to, seconds, connections } => {
-            lanes::heads(&to.target(false)?, Duration::try_from_secs_f64(seconds)?, connections).await?
+        Mode::Bodiless { to, method, field, seconds, connections } => {
+            let mut target = to.target()?;
+            target.expect_no_body();
+            let field = if field.is_empty() { field } else { field + "\r\n" };
+            let period = Duration::try_from_secs_f64(seconds)?;
+            lanes::closed(&target, &target.request(&method, 0, &field), period, connections).await?
         }
         Mode::Idle { to, count } => {
-            let held = lanes::hold(&to.target(false)?, count).await?;
+            let held = lanes::hold(&to.target()?, count).await?;
             say(&json!({ "connections": held.len() }).to_string());
             tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
             return Ok(());
         }
-        Mode::Walk { to, count, connections } => lanes::walk(&to.target(false)?, count, connections).await?,
+        Mode::Walk { to, count, connections } => lanes::walk(&to.target()?, count, connections).await?,
         Mode::Serve { listen, cert, key, head, length } => {
             return bare::serve(listen, &cert, &key, std::fs::read(head)?, length).await;
         }
@@ -164,8 +175,9 @@ async fn run(mode: Mode) -> Result<(), Failure> {
 }
 
 impl To {
-    fn target(&self, resume: bool) -> Result<Target, Failure> {
-        Target::new(self.address, &self.path, self.length, &self.ca, &self.suite, resume)
+    fn target(&self) -> Result<Target, Failure> {
+        let expected = Expected { status: self.status, length: self.length, body: true };
+        Target::new(self.address, &self.path, expected, &self.ca, &self.suite)
     }
 }
 

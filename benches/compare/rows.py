@@ -46,8 +46,12 @@ def h2(name, connections, streams):
 
 
 def not_modified(stage, server):
-    headers = {"If-None-Match": stage.etags["1k"]}
-    return loads.wrk(stage, server, "/o/1k", None, stage.seconds, headers=headers)
+    more = ("--status", "304", "--field", f"If-None-Match: {stage.etags['1k']}")
+    return bodiless(stage, server, *more)
+
+
+def bodiless(stage, server, *more):
+    return loads.client(stage, "bodiless", server, "/o/1k", SIZES["1k"], stage.seconds, "--seconds", str(stage.seconds), *more)
 
 
 def part(stage, server):
@@ -55,7 +59,7 @@ def part(stage, server):
 
 
 def head(stage, server):
-    return loads.client(stage, "heads", server, "/o/1k", SIZES["1k"], stage.seconds, "--seconds", str(stage.seconds))
+    return bodiless(stage, server, "--method", "HEAD")
 
 
 def handshakes(*more):

@@ -218,12 +218,12 @@ class Comparison:
         stored = any(row.name in ("overhead", "keys-hot", "keys-random") for row in measured + memory)
         idle_rounds = 1 if self.arguments.quick else 3
         for server in self.chosen:
-            for _ in range(idle_rounds - 1 if "idle" in self.figures else 0):
+            for _ in range(idle_rounds if "idle" in self.figures else 0):
+                # One of its own: memory that connections leave behind would be used for objects.
                 with_idle = self.open(server)
                 self.idle(with_idle)
                 self.close(with_idle)
             instance = self.open(server)
-            self.idle(instance)
             if stored:
                 self.fill(instance)
             instance.group.pause()
@@ -274,7 +274,9 @@ class Comparison:
             instance.group.resume()
             try:
                 seen = row.measure(self.stage, instance)
-            except loads.Wrong as wrong:
+            except (loads.Wrong, RuntimeError, subprocess.TimeoutExpired) as wrong:
+                if instance.group.dead():
+                    raise RuntimeError(f"{instance.name} ended under {row.name}") from wrong
                 reason = str(wrong)
             finally:
                 instance.group.pause()
@@ -292,8 +294,6 @@ class Comparison:
 
     def idle(self, instance):
         """Memory of connections that have had one answer and wait."""
-        if "idle" not in self.figures:
-            return
         count = self.arguments.idle
         # The first ones make room that later ones use.
         with loads.Idle(self.stage, instance, "/o/1k", servers.SIZES["1k"], 50):

@@ -130,6 +130,7 @@ class Server:
             for command, environment in self.commands():
                 environment = {**os.environ, **environment}
                 self.group.add(processes.start(command, cores, self.output, env=environment, cwd=self.here))
+                self.next()
             wait_for(self.https, self.group)
             if self.http:
                 wait_for(self.http, self.group)
@@ -137,6 +138,9 @@ class Server:
             self.end()
             with open(f"{self.here}/output", errors="replace") as file:
                 raise RuntimeError(f"{self.name}: {error}\n{file.read()[-2000:]}") from None
+
+    def next(self):
+        """Waits for what the next command needs."""
 
     def end(self):
         self.group.end()
@@ -192,7 +196,7 @@ http {{
     listen 127.0.0.1:{self.https} ssl http2 reuseport backlog=4096;
     ssl_certificate {stage.cert}; ssl_certificate_key {stage.key};
     ssl_protocols TLSv1.3; ssl_session_tickets on; ssl_session_cache shared:s:32m; ssl_buffer_size 16k;
-    ssl_conf_command NumTickets 1;
+    ssl_conf_command NumTickets 1; ssl_conf_command Ciphersuites {stage.suite};
     http2_max_concurrent_streams 256;
     location / {{
       proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
@@ -231,19 +235,24 @@ pem-file = "{stage.pem}"
 write-proxy-v2 = on
 alpn-protos = "h2, http/1.1"
 tls-protos = TLSv1.3
+ciphersuites = "{stage.suite}"
 workers = {self.workers}
 backlog = 4096
 daemon = off
-user = ""
+user = "nobody"
 quiet = on
 log-level = 0
 """,
         )
         varnish = ["varnishd", "-F", "-j", "none", "-n", f"{here}/v", "-f", f"{here}/vcl", "-s", "malloc,8g"]
-        varnish += ["-a", f"tls={here}/s,PROXY", "-a", f"plain=127.0.0.1:{self.http}", "-T", "none"]
+        varnish += ["-a", f"tls={here}/s,PROXY,mode=666", "-a", f"plain=127.0.0.1:{self.http}", "-T", "none"]
         for parameter in ("feature=+http2", f"thread_pools={self.workers}", "thread_pool_min=200", "timeout_idle=600"):
             varnish += ["-p", parameter]
         return [(varnish, {}), (["hitch", f"--config={here}/hitch.conf"], {})]
+
+    def next(self):
+        # hitch looks for it when it starts.
+        wait_for(self.http, self.group)
 
     @classmethod
     def version(cls, stage):
@@ -302,6 +311,7 @@ class TrafficServer(Server):
             "ssl.server.cert.path STRING": stage.folder,
             "ssl.server.private_key.path STRING": stage.folder,
             "ssl.server.session_ticket.number INT": 1,
+            "ssl.server.TLSv1_3.cipher_suites STRING": stage.suite,
             "ssl.TLSv1 INT": 0,
             "ssl.TLSv1_1 INT": 0,
             "ssl.TLSv1_2 INT": 0,
@@ -336,8 +346,9 @@ class HAProxy(Server):
             f"""
 global
   nbthread {self.workers}
-  maxconn 16384
+  maxconn 6000
   ssl-default-bind-options ssl-min-ver TLSv1.3
+  ssl-default-bind-ciphersuites {stage.suite}
   tune.h2.max-concurrent-streams 256
 defaults
   mode http
@@ -409,7 +420,7 @@ viewer_protocol_policy = "allow-all"
 
     @classmethod
     def version(cls, stage):
-        return first(r"(edgeseal .*)", [stage.edgeseal, "version"]).replace("edgeseal ", "")
+        return first(r"edgeseal (\S+)", [stage.edgeseal, "version"])
 
 
 class Bare(Server):

@@ -28,7 +28,7 @@ pub(crate) async fn handshakes(
     let began = Instant::now();
     let mut running = JoinSet::new();
     for _ in 0..lanes {
-        let target = target.clone();
+        let target = if resume { target.resuming() } else { target.clone() };
         running.spawn_local(async move {
             let request = target.request("GET", 0, "Connection: close\r\n");
             let mut buffer = vec![0; 64 << 10];
@@ -59,16 +59,20 @@ pub(crate) async fn handshakes(
     Ok(told(began, latencies))
 }
 
-/// HEAD, again and again, on connections that are kept.
-pub(crate) async fn heads(target: &Target, period: Duration, lanes: usize) -> Result<Value, Failure> {
+/// One request, again and again, on connections that are kept.
+pub(crate) async fn closed(
+    target: &Target,
+    request: &[u8],
+    period: Duration,
+    lanes: usize,
+) -> Result<Value, Failure> {
     let began = Instant::now();
     let mut running = JoinSet::new();
     for _ in 0..lanes {
-        let target = target.clone();
+        let (target, request) = (target.clone(), request.to_vec());
         running.spawn_local(async move {
             let mut connection = target.connect().await?;
-            let (request, mut buffer) = (target.request("HEAD", 0, ""), vec![0; 64 << 10]);
-            let mut latencies = Vec::new();
+            let (mut buffer, mut latencies) = (vec![0; 64 << 10], Vec::new());
             while began.elapsed() < period {
                 let start = Instant::now();
                 connection.exchange(&request, &mut buffer).await?;

@@ -135,7 +135,12 @@ impl Queue {
 /// In microseconds; 0 of nothing.
 pub(crate) fn quantile(of: &mut [Duration], share: f64) -> f64 {
     of.sort_unstable();
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index"
+    )]
     let index = ((of.len() as f64 * share) as usize).min(of.len().saturating_sub(1));
     of.get(index).map_or(0.0, |duration| duration.as_secs_f64() * 1e6)
 }
