@@ -194,6 +194,9 @@ def write(results, folder):
     command, machine, versions, crypto, load = circumstances(results)
     heads = ", ".join(f"{name} {head['bytes']} bytes in {head['fields']} fields" for name, head in results["heads"].items())
     rate = f"The open loop asks {results['rate']:,.0f} times a second. " if results["rate"] else ""
+    lags = [seen["lag_p99_us"] for of in results["figures"].get("open-1k", {}).values() for seen in of.values()]
+    if lags:
+        rate += f"Its own p99 of being late is at most {max(lags) / 1000:.2f} ms: latencies of that order are the client's. "
     missing = [f"- {row}, {name}: {reason}" for row, servers in results["missing"].items() for name, reason in servers.items()]
     with open(os.path.join(folder, "RESULTS.md"), "w") as file:
         file.write(

@@ -39,8 +39,9 @@ def main():
     if arguments.install:
         machine.install(PACKAGES)
         return 0
-    # As Ctrl-C, so that everything is cleared away.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    # All as Ctrl-C, so that everything is cleared away.
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
     processes.adopt_orphans()
     chosen = choose(arguments)
     stage = None
