@@ -39,6 +39,9 @@ def main():
     if arguments.install:
         machine.install(PACKAGES)
         return 0
+    if arguments.again:
+        with open(arguments.again) as file:
+            return tell(json.load(file), arguments)
     # All as Ctrl-C, so that everything is cleared away.
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
@@ -55,10 +58,14 @@ def main():
     finally:
         if stage is not None:
             stage.end()
-    report.terminal(results)
     if arguments.json:
         with open(arguments.json, "w") as file:
             json.dump(results, file, indent=1)
+    return tell(results, arguments)
+
+
+def tell(results, arguments):
+    report.terminal(results)
     if arguments.write:
         report.write(results, os.path.join(ROOT, "benches"))
     return 0
@@ -81,6 +88,7 @@ def parse():
     parser.add_argument("--only", nargs="+", choices=names, metavar="ROW", help=", ".join(names))
     parser.add_argument("--quick", action="store_true", help="one round of a second, 10,000 keys, 500 connections")
     parser.add_argument("--json", metavar="FILE", help="every figure of every round")
+    parser.add_argument("--again", metavar="FILE", help="tell what --json has kept, and measure nothing")
     parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=None, help="benches/RESULTS.md and results.svg")
     arguments = parser.parse_args()
     if arguments.quick:

@@ -93,7 +93,7 @@ def temp_paths(here):
     return " ".join(f"{kind}_temp_path {here}/tmp_{kind};" for kind in kinds)
 
 
-def wait_for(port, group, within=20):
+def wait_for(port, group, within=90):
     end = time.monotonic() + within
     while time.monotonic() < end:
         if group.dead():
@@ -358,6 +358,7 @@ defaults
   timeout http-keep-alive 600s
   option http-keep-alive
   http-reuse always
+# It touches all of this at its start.
 cache objects
   total-max-size 3072
   max-object-size 8388608
