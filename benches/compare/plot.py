@@ -5,7 +5,7 @@ import statistics
 from xml.sax.saxutils import escape
 
 COLOURS = {"edgeseal": "#c2410c", "hitch+varnish": "#2563eb", "trafficserver": "#15803d", "haproxy": "#7c3aed"}
-LEFT, WIDTH, LINE, TOP = 380, 560, 26, 64
+LEFT, WIDTH, LINE, TOP = 400, 560, 26, 84
 LEAST, MOST = 0.2, 5.0
 TICKS = (0.25, 0.5, 1, 2, 4)
 
@@ -26,7 +26,7 @@ def draw(view):
     ]
     for index, (name, colour) in enumerate(COLOURS.items()):
         x = LEFT + index * 140
-        out.append(f'<circle cx="{x}" cy="16" r="5" fill="{colour}"/><text x="{x + 9}" y="20">{name}</text>')
+        out.append(f'<circle cx="{x}" cy="40" r="5" fill="{colour}"/><text x="{x + 9}" y="44">{name}</text>')
     for tick in TICKS:
         x, colour = place(tick), "#111" if tick == 1 else "#ddd"
         out.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 14}" y2="{height - 14}" stroke="{colour}"/>')

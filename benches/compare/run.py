@@ -47,6 +47,8 @@ def main():
         signal.signal(ending, signal.default_int_handler)
     processes.adopt_orphans()
     chosen = choose(arguments)
+    if os.geteuid() != 0:
+        say("not root: hitch, and whoever needs many files, may not start")
     stage = None
     try:
         binaries = build(arguments)
@@ -304,11 +306,15 @@ class Comparison:
     def idle(self, instance):
         """Memory of connections that have had one answer and wait."""
         count = self.arguments.idle
-        # The first ones make room that later ones use.
-        with loads.Idle(self.stage, instance, "/o/1k", servers.SIZES["1k"], 50):
-            before = instance.group.settled_pss()
-        with loads.Idle(self.stage, instance, "/o/1k", servers.SIZES["1k"], count):
-            after = instance.group.settled_pss()
+        try:
+            # The first ones make room that later ones use.
+            with loads.Idle(self.stage, instance, "/o/1k", servers.SIZES["1k"], 50):
+                before = instance.group.settled_pss()
+            with loads.Idle(self.stage, instance, "/o/1k", servers.SIZES["1k"], count):
+                after = instance.group.settled_pss()
+        except loads.Wrong as wrong:
+            self.missing["idle"][instance.name] = str(wrong)
+            return
         of = self.figures["idle"].setdefault(instance.name, {})
         of[len(of) + 1] = {"kb": (after - before) / 1024 / (count - 50)}
         say(f"  idle: {instance.name}: {of[len(of)]['kb']:.1f} KB")
