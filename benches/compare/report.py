@@ -223,7 +223,7 @@ Median; then, after the semicolon, how many times better than nginx in the same 
 server's, all its processes and the kernel's work for them, for a request; one worker on a core of its own.
 
 {markdown(*main_table(view))}
-Heads of a hit: {heads}. {rate}HTTP/3 is not measured: Debian's h2load has no QUIC, and of the others only edgeseal would answer.
+Heads of a hit: {heads}. {rate}HTTP/3 is not measured: Debian's h2load has no QUIC, and of these servers only edgeseal has it.
 
 {chr(10).join(["Not measured:", "", *missing, ""]) if missing else ""}
 ## Beside CPU
