@@ -16,6 +16,7 @@ mod failover;
 mod faults;
 #[cfg(feature = "geo")]
 mod geo;
+mod http2;
 mod import;
 mod interim;
 mod invalidation;

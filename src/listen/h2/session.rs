@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::bell::Bell;
 use super::core::{Core, Request};
 use super::hit;
-use super::hpack::Fields;
+use super::hpack::{Blocks, Fields};
 use super::send::Block;
 use super::stream::{Broken, Source};
 use super::{HEADER_LIST, LAST_WORDS, TICK};
@@ -116,6 +116,7 @@ type Serving = Pin<Box<dyn Future<Output = Response<Tracked>> + Send>>;
 struct Scratch {
     read: Box<[u8]>,
     fields: Fields,
+    blocks: Blocks,
     output: Vec<u8>,
 }
 
@@ -125,8 +126,12 @@ thread_local! {
 
 impl Scratch {
     fn take() -> Box<Self> {
-        let new =
-            || Self { read: vec![0; READ].into(), fields: Fields::new(HEADER_LIST), output: Vec::new() };
+        let new = || Self {
+            read: vec![0; READ].into(),
+            fields: Fields::new(HEADER_LIST),
+            blocks: Blocks::new(),
+            output: Vec::new(),
+        };
         SCRATCH.take().unwrap_or_else(|| Box::new(new()))
     }
 
@@ -164,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ) -> Poll<io::Result<()>> {
         loop {
             while let Some(whose) = self.bell.next() {
-                if whose % 2 == 1 { self.advance(whose) } else { other(self, whose) }
+                if whose % 2 == 1 { self.advance(whose, &mut scratch.blocks) } else { other(self, whose) }
             }
             let read = self.read(cx, scratch)?;
             let is_reading = self.core.is_reading();
@@ -181,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Reads what has come, and takes up what is asked.
     fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> io::Result<Read> {
-        let Scratch { read, fields, .. } = scratch;
+        let Scratch { read, fields, blocks, .. } = scratch;
         let mut total = 0;
         while self.core.is_reading() {
             let mut into = ReadBuf::new(read);
@@ -195,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             total += bytes.len();
             while let Some(request) = self.core.receive(&mut bytes, fields) {
-                self.take_up(&request, fields);
+                self.take_up(&request, fields, blocks);
             }
             if total >= TURN {
                 return Ok(Read::Enough);
@@ -247,8 +252,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    fn take_up(&mut self, request: &Request, fields: &Fields) {
-        if hit::answer(&mut self.core, &self.edge, &self.connection, request, fields) {
+    fn take_up(&mut self, request: &Request, fields: &Fields, blocks: &mut Blocks) {
+        if hit::answer(&mut self.core, &self.edge, &self.connection, request, fields, blocks) {
             return;
         }
         let Ok(parts) = request.shape.head(fields).parts() else { return self.core.refuse(request) };
@@ -260,18 +265,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let (edge, connection) = (Arc::clone(&self.edge), Arc::clone(&self.connection));
         let serving = crate::pipeline::serve(edge, connection, parts, body);
         stream.work = Work::Serving(Box::pin(serving), waker);
-        self.advance(request.id);
+        self.advance(request.id, blocks);
     }
 
     /// A stream's work has something new.
-    fn advance(&mut self, id: u32) {
+    fn advance(&mut self, id: u32, blocks: &mut Blocks) {
         let Some(stream) = self.core.streams.get_mut(id) else { return };
         let Work::Serving(serving, waker) = &mut stream.work else { return self.core.wake(id) };
         let Poll::Ready(response) = serving.as_mut().poll(&mut Context::from_waker(waker)) else { return };
         let (head, body) = response.into_parts();
         let length = (!body.is_end_stream()).then(|| body.size_hint().exact()).flatten();
         stream.work = Work::Body(Box::new(body), waker.clone());
-        self.core.respond(id, |block| {
+        self.core.respond(id, blocks, |block| {
             block.status(head.status.as_u16());
             write_fields(&head, length, block);
         });

@@ -123,7 +123,7 @@ fn what_nobody_wants_gives_its_room_back() {
         let id = 2 * n + 1;
         drop(peer.post(id, &[]));
         peer.send(&data(id, &[0; 16_384], false).repeat(4));
-        peer.core.respond(id, |block| block.status(403));
+        peer.respond(id, |block| block.status(403));
         let seen = peer.seen();
         updates +=
             seen.iter().filter(|(head, _)| head.kind == kind::WINDOW_UPDATE && head.stream == 0).count();
