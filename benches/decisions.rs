@@ -4,8 +4,8 @@
 
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_credential_types::Credentials;
 use bytes::Bytes;
@@ -13,9 +13,9 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use edgeseal::cache::Key;
 use edgeseal::cache::memory::{Entry, Memory};
 use edgeseal::cache::object::{Head, Object};
-use edgeseal::clock::Timestamp;
-use edgeseal::config::{CachePolicy, Encoding, PayloadHash, policies};
-use edgeseal::observe::access_log::json_line;
+use edgeseal::clock::{self, Timestamp};
+use edgeseal::config::{AccessLogTarget, CachePolicy, Encoding, PayloadHash, policies};
+use edgeseal::observe::access_log::{AccessLog, json_line};
 use edgeseal::observe::metrics::Metrics;
 use edgeseal::observe::record::{DetailedResult, Record, ResultType, TlsFacts};
 use edgeseal::origin::sigv4::{self, Scope};
@@ -157,8 +157,35 @@ fn recording(c: &mut Criterion) {
             json_line(black_box(&record), "EDG1-C1", &mut line);
         });
     });
+    let null = AccessLogTarget::File("/dev/null".into());
+    let log = AccessLog::open(&null, "EDG1-C1".into()).expect("/dev/null is there");
     let metrics = Metrics::new().distribution("E2EXAMPLE");
-    c.bench_function("DistributionMetrics::observe", |b| b.iter(|| metrics.observe(black_box(&record))));
+    for threads in [1, 2] {
+        c.bench_function(&format!("access_log write, {threads} at once"), |b| {
+            b.iter_custom(|times| at_once(threads, times, || log.write(black_box(&record))));
+        });
+        c.bench_function(&format!("metrics observe, {threads} at once"), |b| {
+            b.iter_custom(|times| at_once(threads, times, || metrics.observe(black_box(&record))));
+        });
+    }
+    c.bench_function("clock::read", |b| b.iter(clock::read));
+    c.bench_function("clock::date_value", |b| b.iter(|| clock::date_value(black_box(NOW))));
+    assert_eq!(log.dropped(), 0, "every line is to be written");
+}
+
+/// How long `threads` take that each do it so many times, all at once.
+fn at_once(threads: usize, times: u64, act: impl Fn() + Sync) -> Duration {
+    let all_started = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        let one = || {
+            all_started.wait();
+            let start = Instant::now();
+            (0..times).for_each(|_| act());
+            start.elapsed()
+        };
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it does not panic")).max().unwrap_or_default()
+    })
 }
 
 /// As many objects as `count`, and their keys.

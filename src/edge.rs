@@ -40,6 +40,8 @@ pub struct Edge {
     pub marks: Marks,
     /// Responses say in `Cache-Status` what became of them (RFC 9211).
     pub cache_status: bool,
+    /// Viewers are served by our own HTTP/1.1 and HTTP/2.
+    pub fast_path: bool,
     public_https_port: Option<u16>,
     https_listener: OnceLock<u16>,
     draining: AtomicBool,
@@ -143,6 +145,7 @@ impl Edge {
             log,
             marks,
             cache_status: config.cache.cache_status,
+            fast_path: config.listen.fast_path,
             public_https_port: config.listen.public_https_port,
             https_listener: OnceLock::new(),
             draining: AtomicBool::new(false),

@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod fill;
+mod index;
 pub mod inflight;
 pub mod invalidations;
 pub mod memory;

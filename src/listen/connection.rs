@@ -18,10 +18,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::Handshakes;
-use super::h2;
+use bytes::BytesMut;
+
+use super::deadlines::Deadlines;
 use super::interim::Relaying;
 use super::patience::Patient;
+use super::rewound::Rewound;
+use super::{Handshakes, h1, h2};
 use crate::edge::Edge;
 use crate::interim::Interims;
 use crate::observe::metrics::Metrics;
@@ -30,10 +33,10 @@ use crate::pipeline::tx::{Connection, Secured, Tracked};
 /// A handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// From the first byte of a request head to its last, and between two requests.
-const HEADER_READ: Duration = Duration::from_secs(30);
+pub(super) const HEADER_READ: Duration = Duration::from_secs(30);
 /// Read buffer of a connection: what is over 32,768 bytes must still be read to be answered with 494 (behaviour
 /// §2.4). Beyond this hyper itself answers 431.
-const READ_BUFFER: usize = 128 << 10;
+pub(super) const READ_BUFFER: usize = 128 << 10;
 /// The same for HTTP/2's decoded header list.
 const HEADER_LIST: u32 = 64 << 10;
 /// Requests at a time on one HTTP/2 connection.
@@ -46,7 +49,7 @@ const TLS_BUFFER: usize = 256 << 10;
 /// A write that makes no progress for this long ends the connection.
 const SEND: Duration = Duration::from_secs(60);
 /// A connection without a request for this long, and for at most twice as long, is closed.
-const IDLE: Duration = Duration::from_secs(60);
+pub(super) const IDLE: Duration = Duration::from_secs(60);
 /// What a connection that has been told to end may take for it, with no request in flight.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -54,8 +57,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) enum Door {
     Plain,
-    /// And whether our own servers speak there, rather than hyper's.
-    Tls(Handshakes, bool),
+    Tls(Handshakes),
 }
 
 impl Door {
@@ -66,13 +68,14 @@ impl Door {
         viewer: SocketAddr,
         edge: Arc<Edge>,
         mut stop: watch::Receiver<bool>,
+        deadlines: Arc<Deadlines>,
     ) {
         // Without it small answers are slower, not wrong.
         let _ = stream.set_nodelay(true);
         let stream = Patient::new(stream, SEND);
         match self {
-            Self::Plain => http1(stream, edge, viewer, None, stop).await,
-            Self::Tls(handshakes, fast_path) => {
+            Self::Plain => http1(stream, edge, viewer, None, stop, deadlines).await,
+            Self::Tls(handshakes) => {
                 let shaken = tokio::select! {
                     shaken = handshake(&handshakes, stream, &edge.metrics) => shaken,
                     _ = stop.wait_for(|&stop| stop) => None,
@@ -83,13 +86,13 @@ impl Door {
                 let secured = Some(handshakes.settled(session));
                 if session.alpn_protocol() == Some(b"h2") {
                     let connection = Connection::new(viewer, secured, None);
-                    if fast_path {
+                    if edge.fast_path {
                         Box::pin(h2::serve(stream, edge, connection, stop)).await;
                     } else {
                         Box::pin(http2(stream, edge, connection, stop)).await;
                     }
                 } else {
-                    http1(stream, edge, viewer, secured, stop).await;
+                    http1(stream, edge, viewer, secured, stop, deadlines).await;
                 }
             }
         }
@@ -118,11 +121,29 @@ async fn http1(
     viewer: SocketAddr,
     secured: Option<Secured>,
     stop: watch::Receiver<bool>,
+    deadlines: Arc<Deadlines>,
 ) {
     let _counted = edge.metrics.connection("http/1.1");
     let interims = Interims::new();
     let io = Relaying::new(io, Arc::clone(&interims));
     let connection = Connection::new(viewer, secured, Some(interims));
+    let (io, read) = if edge.fast_path {
+        match h1::serve(io, &edge, &connection, &deadlines.join()).await {
+            Some(rest) => rest,
+            None => return,
+        }
+    } else {
+        (io, BytesMut::new())
+    };
+    Box::pin(hyper1(Rewound::new(io, read), edge, connection, stop)).await;
+}
+
+async fn hyper1(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    edge: Arc<Edge>,
+    connection: Arc<Connection>,
+    stop: watch::Receiver<bool>,
+) {
     let service = service_fn(|request| {
         let response = answer(Arc::clone(&edge), Arc::clone(&connection), request);
         async move { Ok::<_, Infallible>(response.await) }

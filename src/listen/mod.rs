@@ -6,10 +6,13 @@
 
 pub mod certs;
 mod connection;
+mod deadlines;
+mod h1;
 mod h2;
 mod handshakes;
 mod interim;
 mod patience;
+mod rewound;
 pub mod tls;
 
 use std::io;
@@ -25,6 +28,7 @@ use tokio::sync::{Notify, watch};
 use crate::config::Listen;
 use crate::edge::Edge;
 use connection::Door;
+use deadlines::Deadlines;
 pub use handshakes::Handshakes;
 
 /// Pending connections that the kernel keeps for a listener.
@@ -40,7 +44,6 @@ pub struct Bound {
     pub admin: SocketAddr,
     workers: Vec<Pair>,
     admin_listener: std::net::TcpListener,
-    fast_path: bool,
 }
 
 #[derive(Debug)]
@@ -66,8 +69,7 @@ pub fn bind(listen: &Listen) -> io::Result<Bound> {
     let admin_listener =
         std::net::TcpListener::bind(listen.admin).map_err(|error| naming(listen.admin, &error))?;
     admin_listener.set_nonblocking(true)?;
-    let (admin, fast_path) = (admin_listener.local_addr()?, listen.fast_path);
-    Ok(Bound { http, https, admin, workers, admin_listener, fast_path })
+    Ok(Bound { http, https, admin: admin_listener.local_addr()?, workers, admin_listener })
 }
 
 /// `SO_REUSEPORT` would let a second edge bind what a first one serves, and take half of its viewers. A socket without
@@ -124,7 +126,6 @@ impl Bound {
                 stop: stop.subscribe(),
                 live: Arc::clone(&live),
                 grace,
-                fast_path: self.fast_path,
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = std::thread::Builder::new().name(format!("edge-{index}"));
@@ -161,15 +162,16 @@ struct Worker {
     stop: watch::Receiver<bool>,
     live: Arc<Live>,
     grace: Duration,
-    fast_path: bool,
 }
 
 impl Worker {
     async fn run(self, pair: Pair) {
+        let deadlines = Arc::new(Deadlines::default());
+        tokio::spawn(Arc::clone(&deadlines).tick(self.stop.clone()));
         let accepting = async {
             tokio::join!(
-                self.accept(pair.http, Door::Plain),
-                self.accept(pair.https, Door::Tls(self.handshakes.clone(), self.fast_path)),
+                self.accept(pair.http, Door::Plain, &deadlines),
+                self.accept(pair.https, Door::Tls(self.handshakes.clone()), &deadlines),
             )
         };
         accepting.await;
@@ -178,7 +180,7 @@ impl Worker {
         }
     }
 
-    async fn accept(&self, listener: std::net::TcpListener, door: Door) {
+    async fn accept(&self, listener: std::net::TcpListener, door: Door, deadlines: &Arc<Deadlines>) {
         let listener = match TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "cannot serve a listener"),
@@ -192,8 +194,13 @@ impl Worker {
             match accepted {
                 Ok((stream, viewer)) => {
                     let guest = Guest::new(&self.live);
-                    let served =
-                        door.clone().serve(stream, viewer, Arc::clone(&self.edge), self.stop.clone());
+                    let served = door.clone().serve(
+                        stream,
+                        viewer,
+                        Arc::clone(&self.edge),
+                        self.stop.clone(),
+                        Arc::clone(deadlines),
+                    );
                     tokio::spawn(async move {
                         served.await;
                         drop(guest);

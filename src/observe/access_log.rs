@@ -1,7 +1,8 @@
 //! One JSON object a line, with the field names of CloudFront's standard logs (behaviour §12.8, §12.9).
 //!
-//! Writing a line never holds up a request: when the reader of the log cannot keep up, lines are dropped and
-//! counted.
+//! Each thread writes its lines to a buffer of its own ([`super::shard`]), and one thread empties them all. So the lines
+//! of one worker are in order, and those of several are near it. Writing a line never waits for the reader of the log:
+//! when that cannot keep up, lines are dropped and counted.
 
 mod line;
 #[cfg(test)]
@@ -9,30 +10,36 @@ mod tests;
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
+use std::{fmt, mem};
 
 pub use line::json_line;
 
 use super::record::Record;
+use super::shard::{self, SHARDS};
 use crate::config::AccessLogTarget;
 
-/// Lines that may wait for the writer.
-const QUEUE_LINES: usize = 8192;
-/// Their bytes: viewers choose how long a line is.
-const QUEUE_BYTES: usize = 32 * 1024 * 1024;
-/// Bytes that one write takes at most, and one line.
-const BATCH_BYTES: usize = 64 * 1024;
-/// How long the writer rests once the queue is empty. Waking it for each line would cost a request more than the line
-/// itself does (benches/README.md).
+/// Bytes of lines that may wait for the writer, of all threads together: viewers choose how long a line is.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// How much of them a thread claims at a time.
+const CLAIM: usize = 64 * 1024;
+/// A piece takes no further line once it has these many bytes.
+const PIECE: usize = 60 * 1024;
+/// Buffers that the writer keeps for later.
+const SPARE: usize = 32;
+/// How long the writer lets lines gather. Waking it for each would cost a request more than the line itself does
+/// (benches/README.md).
 const GATHER: Duration = Duration::from_millis(10);
+/// After these many times of finding nothing the writer sleeps until it is woken.
+const IDLE_ROUNDS: u32 = 100;
 /// How long `close` waits for a writer whose reader has stopped reading.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
-/// The access log: a queue, and a thread that empties it.
+/// The access log: a buffer for each thread, and a thread that empties them.
 #[derive(Debug)]
 pub struct AccessLog {
     pop: Arc<str>,
@@ -56,22 +63,26 @@ impl AccessLog {
         Ok(Self { pop, queue })
     }
 
-    /// Hands a line to the writer. Never blocks.
+    /// Whether lines are wanted at all.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Leaves a line for the writer. Never waits for it.
     pub fn write(&self, record: &Record<'_>) {
         if let Some(queue) = &self.queue {
-            let mut line = Vec::with_capacity(1536);
-            json_line(record, &self.pop, &mut line);
-            queue.offer(line);
+            queue.buffers.add(|out| json_line(record, &self.pop, out));
         }
     }
 
-    /// Lines that are in no log: the queue was full, the write failed, or the log was closed.
+    /// Lines that are in no log: too many waited, the write failed, or the log was closed.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.queue.as_ref().map_or(0, |queue| queue.counts.dropped.load(Ordering::Relaxed))
+        self.queue.as_ref().map_or(0, |queue| queue.buffers.dropped.load(Ordering::Relaxed))
     }
 
-    /// Writes what is queued and ends the writer; waits up to 5 s for it. Lines that come later are dropped.
+    /// Writes what waits and ends the writer; waits up to 5 s for it. Lines that come later are dropped.
     pub fn close(&self) {
         if let Some(queue) = &self.queue {
             queue.close();
@@ -87,16 +98,8 @@ impl Drop for AccessLog {
 
 #[derive(Debug)]
 struct Queue {
-    /// Taken on close, which tells the writer that no line will follow.
-    lines: RwLock<Option<SyncSender<Vec<u8>>>>,
-    counts: Arc<Counts>,
+    buffers: Arc<Buffers>,
     writer: Mutex<Option<Writer>>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    queued_bytes: AtomicUsize,
-    dropped: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -108,39 +111,22 @@ struct Writer {
 
 impl Queue {
     fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let (lines, queued) = sync_channel(QUEUE_LINES);
         let (alive, ended) = channel();
-        let counts = Arc::new(Counts::default());
+        let buffers = Arc::new(Buffers::new());
         let thread = thread::Builder::new().name("access-log".into()).spawn({
-            let counts = Arc::clone(&counts);
-            move || empty(&queued, out, &counts, alive)
+            let buffers = Arc::clone(&buffers);
+            move || empty(&buffers, out, alive)
         })?;
-        let writer = Mutex::new(Some(Writer { thread, ended }));
-        Ok(Self { lines: RwLock::new(Some(lines)), counts, writer })
-    }
-
-    fn offer(&self, line: Vec<u8>) {
-        let size = line.len();
-        let queued = self.counts.queued_bytes.fetch_add(size, Ordering::Relaxed);
-        if queued.saturating_add(size) > QUEUE_BYTES || !self.send(line) {
-            self.counts.queued_bytes.fetch_sub(size, Ordering::Relaxed);
-            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn send(&self, line: Vec<u8>) -> bool {
-        // Only `close` locks for writing, and after it there is no one to send to.
-        let Ok(lines) = self.lines.try_read() else {
-            return false;
-        };
-        lines.as_ref().is_some_and(|lines| lines.try_send(line).is_ok())
+        buffers.sleeper.get_or_init(|| thread.thread().clone());
+        Ok(Self { buffers, writer: Mutex::new(Some(Writer { thread, ended })) })
     }
 
     fn close(&self) {
-        drop(self.lines.write().unwrap_or_else(PoisonError::into_inner).take());
-        let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+        let Some(writer) = lock(&self.writer).take() else {
             return;
         };
+        self.buffers.close();
+        writer.thread.thread().unpark();
         if writer.ended.recv_timeout(CLOSE_WAIT) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("the access log's reader does not read; its last lines are lost");
         } else if writer.thread.join().is_err() {
@@ -149,35 +135,185 @@ impl Queue {
     }
 }
 
-/// The writer thread: as many lines a write as are there, until the queue is closed and empty. `_alive` is
-/// dropped at the very end.
-fn empty(queued: &Receiver<Vec<u8>>, mut out: impl Write, counts: &Counts, _alive: Sender<()>) {
-    let mut batch = Vec::with_capacity(BATCH_BYTES);
-    let mut failing = false;
-    while let Ok(line) = queued.recv() {
-        batch.clear();
-        let mut lines = 0;
-        let mut next = Some(line);
-        while let Some(line) = next {
-            counts.queued_bytes.fetch_sub(line.len(), Ordering::Relaxed);
-            batch.extend_from_slice(&line);
-            batch.push(b'\n');
-            lines += 1;
-            next = if batch.len() < BATCH_BYTES { queued.try_recv().ok() } else { None };
-        }
-        match out.write_all(&batch).and_then(|()| out.flush()) {
-            Ok(()) => failing = false,
-            Err(error) => {
-                counts.dropped.fetch_add(lines, Ordering::Relaxed);
-                // Once, not for every line while the disk is full.
-                if !failing {
-                    tracing::warn!(%error, "cannot write to the access log");
-                }
-                failing = true;
-            }
-        }
-        if batch.len() < BATCH_BYTES {
-            thread::sleep(GATHER);
+/// What the threads of requests and the writer share.
+struct Buffers {
+    shards: Box<[Buffer]>,
+    /// Bytes of [`MAX_BYTES`] that are claimed for lines.
+    claimed: AtomicUsize,
+    dropped: AtomicU64,
+    /// No line will follow.
+    closed: AtomicBool,
+    /// The writer sleeps, or is about to.
+    asleep: AtomicBool,
+    sleeper: OnceLock<Thread>,
+}
+
+/// Aligned so that no two threads' share a cache line, nor the neighbour that is fetched along with it.
+#[repr(align(128))]
+#[derive(Default)]
+struct Buffer(Mutex<Lines>);
+
+/// One thread's lines that nobody has fetched yet.
+#[derive(Default)]
+struct Lines {
+    closed: bool,
+    full: Vec<Piece>,
+    open: Piece,
+}
+
+/// Lines for one write.
+#[derive(Debug, Default)]
+struct Piece {
+    bytes: Vec<u8>,
+    lines: u64,
+    /// Of the bytes that all may have; never fewer than `bytes`.
+    claimed: usize,
+}
+
+impl Buffers {
+    fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Buffer::default()).collect(),
+            claimed: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            sleeper: OnceLock::new(),
         }
     }
+
+    /// Adds the line that `write` appends to the buffer of the calling thread, which is its own but for a moment every
+    /// [`GATHER`].
+    fn add(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let added = self.append(&mut lock(&self.shards[shard::mine().index()].0), write);
+        if !added {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        // The writer looks for lines once more after it has said this, under the locks: either it sees this line, or
+        // this thread sees that it must be woken.
+        if self.asleep.load(Ordering::Relaxed)
+            && self.asleep.swap(false, Ordering::Relaxed)
+            && let Some(sleeper) = self.sleeper.get()
+        {
+            sleeper.unpark();
+        }
+    }
+
+    fn append(&self, lines: &mut Lines, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        if lines.closed {
+            return false;
+        }
+        let piece = &mut lines.open;
+        if piece.bytes.capacity() == 0 {
+            piece.bytes.reserve_exact(CLAIM);
+        }
+        let start = piece.bytes.len();
+        write(&mut piece.bytes);
+        piece.bytes.push(b'\n');
+        let missing = piece.bytes.len().saturating_sub(piece.claimed);
+        if missing > 0 {
+            let Some(more) = self.claim(missing) else {
+                piece.bytes.truncate(start);
+                // A long line has made it large.
+                piece.bytes.shrink_to(start.max(CLAIM));
+                return false;
+            };
+            piece.claimed += more;
+        }
+        piece.lines += 1;
+        if piece.bytes.len() >= PIECE {
+            lines.full.push(mem::take(piece));
+        }
+        true
+    }
+
+    /// At least `bytes`, if there are as many.
+    fn claim(&self, bytes: usize) -> Option<usize> {
+        let bytes = bytes.max(CLAIM);
+        let before = self.claimed.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > MAX_BYTES {
+            self.claimed.fetch_sub(bytes, Ordering::Relaxed);
+            return None;
+        }
+        Some(bytes)
+    }
+
+    /// Moves all lines to `taken`, those of one thread in their order, and leaves buffers out of `spare` instead.
+    fn take(&self, taken: &mut Vec<Piece>, spare: &mut Vec<Vec<u8>>) {
+        for shard in &self.shards {
+            let mut lines = lock(&shard.0);
+            taken.append(&mut lines.full);
+            if lines.open.lines > 0 {
+                let bytes = spare.pop().unwrap_or_default();
+                taken.push(mem::replace(&mut lines.open, Piece { bytes, ..Piece::default() }));
+            }
+        }
+    }
+
+    fn close(&self) {
+        for shard in &self.shards {
+            lock(&shard.0).closed = true;
+        }
+        self.closed.store(true, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffers").field("claimed", &self.claimed).finish_non_exhaustive()
+    }
+}
+
+/// The writer thread: what has gathered, time after time, until the log is closed and nothing is left. `_alive` is dropped
+/// at the very end.
+fn empty(buffers: &Buffers, mut out: impl Write, _alive: Sender<()>) {
+    let (mut taken, mut spare) = (Vec::new(), Vec::new());
+    let (mut failing, mut idle) = (false, 0);
+    loop {
+        let is_last = buffers.closed.load(Ordering::Acquire);
+        buffers.take(&mut taken, &mut spare);
+        idle = if taken.is_empty() { idle + 1 } else { 0 };
+        for piece in taken.drain(..) {
+            match out.write_all(&piece.bytes).and_then(|()| out.flush()) {
+                Ok(()) => failing = false,
+                Err(error) => {
+                    buffers.dropped.fetch_add(piece.lines, Ordering::Relaxed);
+                    // Once, not for every line while the disk is full.
+                    if !failing {
+                        tracing::warn!(%error, "cannot write to the access log");
+                    }
+                    failing = true;
+                }
+            }
+            buffers.claimed.fetch_sub(piece.claimed, Ordering::Relaxed);
+            keep(&mut spare, piece.bytes);
+        }
+        if is_last {
+            return;
+        }
+        rest(buffers, idle);
+    }
+}
+
+/// A buffer for later, unless it is out of the ordinary or there are enough.
+fn keep(spare: &mut Vec<Vec<u8>>, mut bytes: Vec<u8>) {
+    if bytes.capacity() <= 2 * CLAIM && spare.len() < SPARE {
+        bytes.clear();
+        spare.push(bytes);
+    }
+}
+
+fn rest(buffers: &Buffers, idle: u32) {
+    if idle < IDLE_ROUNDS {
+        return thread::park_timeout(GATHER);
+    }
+    // It says so first, and looks afterwards: with the next round, and then for as long as nobody wakes it.
+    if !buffers.asleep.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    thread::park();
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -23,7 +23,9 @@ async fn stage() -> (Bucket, Stage) {
     let bucket = Bucket::start().await;
     bucket.put("small", "small");
     bucket.put("large", pattern(LARGE));
-    let stage = Stage::start(PLAIN, &bucket.origin.url()).await;
+    // Whatever the other stories are told with.
+    let own = |config: &mut edgeseal::config::Config| config.listen.fast_path = true;
+    let stage = Stage::start_tuned(PLAIN, &bucket.origin.url(), reader(), own).await;
     (bucket, stage)
 }
 

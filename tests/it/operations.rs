@@ -344,7 +344,7 @@ async fn a_line_says_of_a_request_what_cloudfront_says() {
 async fn each_outcome_has_its_words_in_the_log() {
     let bucket = Bucket::listable().await;
     bucket.put("a", "0123456789");
-    let stage = Stage::start(PLAIN, &bucket.origin.url()).await;
+    let stage = Stage::in_order(PLAIN, &bucket.origin.url()).await;
     let https = stage.https();
     let mut expected = Vec::new();
     let mut expect = |status, result, detailed, code| expected.push((status, result, detailed, code));
@@ -385,7 +385,7 @@ async fn each_outcome_has_its_words_in_the_log() {
 async fn what_the_origin_confirmed_is_a_refresh_hit() {
     let bucket = Bucket::start().await;
     bucket.put_with("a", "a", |meta| meta.cache_control = Some("max-age=1".into()));
-    let stage = Stage::start(OBEDIENT, &bucket.origin.url()).await;
+    let stage = Stage::in_order(OBEDIENT, &bucket.origin.url()).await;
     let asked = Cell::new(0);
     eventually("the object expires and is confirmed", || async {
         asked.set(asked.get() + 1);
@@ -412,7 +412,7 @@ async fn what_the_origin_confirmed_is_a_refresh_hit() {
 async fn the_log_counts_bytes_and_names_ranges() {
     let bucket = Bucket::start().await;
     bucket.put("a", vec![7; 50_000]);
-    let stage = Stage::start(PLAIN, &bucket.origin.url()).await;
+    let stage = Stage::in_order(PLAIN, &bucket.origin.url()).await;
     get(stage.https(), "/a").await;
     ask(stage.https(), Method::GET, "/a", &[("range", "bytes=100-199")]).await;
     ask(stage.https(), Method::HEAD, "/a", &[]).await;

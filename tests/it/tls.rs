@@ -62,7 +62,7 @@ async fn versions_and_protocols_are_agreed_on() {
     let bucket = Bucket::start().await;
     bucket.put("a", "a");
     let stage =
-        Stage::start("[[distribution]]\naliases = [\"cdn.example.com\"]\n$BUCKET\n", &bucket.origin.url())
+        Stage::in_order("[[distribution]]\naliases = [\"cdn.example.com\"]\n$BUCKET\n", &bucket.origin.url())
             .await;
     let root = shown(stage.https(), HOST).await;
     let (h2, http1): (&[u8], &[u8]) = (b"h2", b"http/1.1");

@@ -166,6 +166,36 @@ fn seconds_have_three_decimals() {
 }
 
 #[test]
+fn addresses_and_statuses_are_written_as_the_standard_library_would() {
+    for (address, status) in [
+        ("0.0.0.0:0", 7),
+        ("255.100.9.10:65535", 42),
+        ("[2001:db8::1:0:0:1]:443", 999),
+        ("[::1]:443", 1000),
+        ("[::ffff:10.0.0.1]:443", 100),
+    ] {
+        let viewer: SocketAddr = address.parse().unwrap();
+        let line = parsed(&Record { viewer, status, ..record() });
+        assert_eq!(line["c-ip"], viewer.ip().to_canonical().to_string());
+        assert_eq!(line["c-port"], viewer.port().to_string());
+        assert_eq!(line["sc-status"], format!("{status:03}"));
+    }
+}
+
+/// A second's text is kept for the next line of the same thread.
+#[test]
+fn each_line_has_its_own_second() {
+    for secs in [1_764_000_000, 1_764_000_001, 951_782_400, 951_782_400, 1_764_000_000] {
+        let started = SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
+        let line = parsed(&Record { started, time_taken: Duration::ZERO, ..record() });
+        let at = time::OffsetDateTime::from(started);
+        let (date, time) = (at.date().to_string(), at.time());
+        assert_eq!(line["date"], date);
+        assert_eq!(line["time"], format!("{:02}:{:02}:{:02}", time.hour(), time.minute(), time.second()));
+    }
+}
+
+#[test]
 fn times_out_of_range_are_written_somehow() {
     let before = Record { started: SystemTime::UNIX_EPOCH - Duration::from_secs(9), ..record() };
     assert_eq!(parsed(&before)["date"], "1970-01-01");
@@ -236,26 +266,29 @@ fn a_stuck_reader_holds_up_no_request_and_loses_no_accepted_line() {
     let log = Arc::new(log_to(Stuck { open, entered, written: Arc::clone(&written) }));
     log.write(&record());
     inside.recv().unwrap();
-    // The writer holds the first line and will take no other: the queue's bound is exact.
+    // The writer holds the first line and will take no other.
+    const MORE: usize = MAX_BYTES / 500;
     let (done, all_written) = channel();
     let requests = thread::spawn({
         let log = Arc::clone(&log);
         move || {
-            (0..QUEUE_LINES + 5).for_each(|_| log.write(&record()));
+            (0..MORE).for_each(|_| log.write(&record()));
             done.send(()).unwrap();
         }
     });
     all_written.recv_timeout(Duration::from_secs(60)).expect("write() does not wait for the writer");
     requests.join().unwrap();
-    assert_eq!(log.dropped(), 5);
+    let dropped = usize::try_from(log.dropped()).unwrap();
     drop(open_now);
     log.close();
     let line = line(&record(), "EDG1-C1") + "\n";
     let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
-    assert_eq!(written.matches(&line).count(), 1 + QUEUE_LINES);
-    assert_eq!(written.len(), line.len() * (1 + QUEUE_LINES));
+    assert_eq!(written.matches(&line).count(), 1 + MORE - dropped);
+    assert_eq!(written.len(), line.len() * (1 + MORE - dropped));
+    // A piece claims some bytes more than it has.
+    assert!((MAX_BYTES / 10 * 9..=MAX_BYTES).contains(&written.len()), "{}", written.len());
     log.write(&record());
-    assert_eq!(log.dropped(), 6);
+    assert_eq!(usize::try_from(log.dropped()).unwrap(), dropped + 1);
 }
 
 /// Viewers choose how long a line is, so lines alone bound nothing.
@@ -265,11 +298,65 @@ fn queued_bytes_are_bounded() {
     let log = log_to(Stuck { open, entered, written: Arc::default() });
     log.write(&record());
     inside.recv().unwrap();
-    let path = vec![b'x'; QUEUE_BYTES / 4];
+    let path = vec![b'x'; MAX_BYTES / 4];
     let long = Record { uri_stem: &path, ..record() };
     (0..4).for_each(|_| log.write(&long));
     assert_eq!(log.dropped(), 1);
+    // What a refused line had claimed is there for others.
+    log.write(&record());
+    assert_eq!(log.dropped(), 1);
     drop(open_now);
+}
+
+/// Those of one thread in their order, and every one, although the writer empties the buffers all the time.
+#[test]
+fn lines_of_many_threads_are_all_written_whole() {
+    const THREADS: u64 = 150;
+    const EACH: u64 = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let log = AccessLog::open(&AccessLogTarget::File(path.clone()), "EDG1-C1".into()).unwrap();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let log = &log;
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    let id = thread.to_string();
+                    log.write(&Record { request_id: &id, bytes_to_viewer: n, ..record() });
+                }
+            });
+        }
+    });
+    log.close();
+    assert_eq!(log.dropped(), 0);
+    let mut next = std::collections::BTreeMap::<String, u64>::new();
+    for line in std::fs::read_to_string(&path).unwrap().lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let next = next.entry(line["x-edge-request-id"].as_str().unwrap().to_owned()).or_default();
+        assert_eq!(line["sc-bytes"], next.to_string());
+        *next += 1;
+    }
+    assert_eq!(next.len() as u64, THREADS);
+    assert!(next.into_values().all(|count| count == EACH));
+}
+
+/// It sleeps when there is nothing to do for a while: a line wakes it.
+#[test]
+fn a_sleeping_writer_wakes_for_a_line() {
+    let (open_now, open) = channel();
+    let (entered, inside) = channel();
+    drop(open_now);
+    let log = log_to(Stuck { open, entered, written: Arc::default() });
+    let buffers = &log.queue.as_ref().unwrap().buffers;
+    let begun = std::time::Instant::now();
+    while !buffers.asleep.load(Ordering::Relaxed) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never sleeps");
+        thread::sleep(GATHER);
+    }
+    for _ in 0..2 {
+        log.write(&record());
+        inside.recv_timeout(Duration::from_secs(60)).expect("the line is written");
+    }
 }
 
 #[test]

@@ -122,6 +122,11 @@ impl Stage {
         Self::start_tuned(toml, endpoint, credentials, |_| ()).await
     }
 
+    /// With one worker, which writes its lines of the log in the order of its requests.
+    pub async fn in_order(toml: &str, endpoint: &str) -> Self {
+        Self::start_tuned(toml, endpoint, reader(), |config| config.listen.workers = 1).await
+    }
+
     /// With a last word about the configuration.
     pub async fn start_tuned(
         toml: &str,
@@ -144,6 +149,8 @@ impl Stage {
         let mut config = loaded.config;
         config.log.access = AccessLogTarget::File(log.clone());
         config.listen.grace = Duration::from_secs(5);
+        // `.ci/run` runs every story both ways.
+        config.listen.fast_path = std::env::var_os("EDGESEAL_TEST_HYPER").is_none();
         tune(&mut config);
         let server = server::start(&config, Metrics::new(), |_| Arc::clone(&credentials)).await.unwrap();
         Self { server, log, _folder: folder }
