@@ -1,5 +1,7 @@
 //! HTTP/2 as our own server speaks it: what it answers, in which order, and to whom it does not.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use edgeseal::demo::viewer::{Seen, read};
 use http::{Method, Request};
@@ -8,9 +10,11 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Duration, timeout};
 use tokio_rustls::client::TlsStream;
 
+use crate::interim;
 use crate::support::scripted::{Act, Scripted};
 use crate::support::viewer::{HOST, ask, connect, get};
 use crate::support::{Bucket, PLAIN, Stage, log_lines, pattern, reader};
@@ -318,6 +322,27 @@ async fn hostile_viewers_are_told_to_calm_down() {
     }
     drop(held);
     assert_eq!(get(stage.https(), "/small").await.text(), "small");
+}
+
+/// RFC 8297, RFC 9113 §8.1
+#[tokio::test]
+async fn hints_come_before_the_answer() {
+    if std::env::var_os("EDGESEAL_TEST_HYPER").is_some() {
+        return; // its server cannot send them
+    }
+    let go = Arc::new(Notify::new());
+    let stage = interim::stage(interim::origin(Arc::clone(&go)).await).await;
+    let mut frames = Frames::connect(&stage, &[]).await;
+    frames.write(&request(1, "/a", &[])).await;
+    let (_, flags, stream, block) = frames.find(|frame| frame.0 == 1).await;
+    assert_eq!((flags, stream), (4, 1), "the stream goes on");
+    assert!(block.starts_with(b"\x08\x03103"), "{block:?}");
+    assert!(block.ends_with(b"</a.css>; rel=preload"), "{block:?}");
+    go.notify_one();
+    let (_, _, stream, block) = frames.find(|frame| frame.0 == 1).await;
+    assert_eq!((stream, block[0]), (1, 0x88));
+    let (_, flags, _, body) = frames.find(|frame| frame.0 == 0).await;
+    assert_eq!((flags & 1, &body[..]), (1, &b"ok"[..]));
 }
 
 #[tokio::test]

@@ -138,11 +138,9 @@ impl<W: Source> Core<W> {
     /// Writes what may be sent now: windows that are given back, then bodies in their order.
     pub(super) fn fill(&mut self) {
         self.give_back();
-        while !self.streams.is_empty() && self.has_room() {
+        if !self.streams.is_empty() {
             let order = self.order();
-            if !self.round(&order) {
-                return;
-            }
+            while self.has_room() && self.round(&order) {}
         }
     }
 
@@ -210,7 +208,7 @@ impl<W: Source> Core<W> {
     /// The answer is out.
     fn finish(&mut self, id: u32) {
         self.calm.answered();
-        let is_open = self.streams.get_mut(id).is_some_and(|stream| matches!(stream.remote, Remote::Open(_)));
+        let is_open = self.streams.get_mut(id).is_some_and(|stream| stream.remote == Remote::Open);
         if is_open {
             self.reset(id, Code::NoError); // RFC 9113 §8.1
         } else {
@@ -221,11 +219,13 @@ impl<W: Source> Core<W> {
     /// WINDOW_UPDATE for what has been consumed.
     fn give_back(&mut self) {
         for stream in self.streams.iter_mut() {
-            let Remote::Open(Some(upload)) = &stream.remote else { continue };
+            let Some(upload) = &stream.upload else { continue };
             let consumed = upload.take_consumed();
             self.receiving.consume(consumed);
             stream.receiving.consume(consumed);
-            if let Some(by) = stream.receiving.give_back() {
+            if stream.remote == Remote::Open
+                && let Some(by) = stream.receiving.give_back()
+            {
                 frame::window_update(stream.id, by, self.output.end());
             }
         }

@@ -37,6 +37,9 @@ struct Place {
     lines: Box<[u8]>,
     parts: Box<[Part]>,
     literals: Box<[u8]>,
+    /// What a connection with such a table was told last: most of a worker's have the same.
+    table: Vec<u32>,
+    told: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -105,6 +108,10 @@ impl Blocks {
             self.places[at] = self.take_apart(lines, address);
         }
         let place = &self.places[at];
+        if encoder.has(self.id, &place.table) {
+            return out.extend_from_slice(&place.told);
+        }
+        let (start, before) = (out.len(), encoder.table().len());
         out.reserve(lines.len());
         for part in &place.parts {
             match part {
@@ -114,6 +121,13 @@ impl Blocks {
                     encoder.constant(*number, self, *known, name, value, out);
                 }
             }
+        }
+        if encoder.table().len() == before && encoder.has(self.id, encoder.table()) {
+            let place = &mut self.places[at];
+            place.table.clear();
+            place.table.extend_from_slice(encoder.table());
+            place.told.clear();
+            place.told.extend_from_slice(&out[start..]);
         }
     }
 
@@ -140,7 +154,13 @@ impl Blocks {
                 _ => parts.push(Part::Literals(start..literals.len())),
             }
         }
-        Place { last: address, lines: lines.into(), parts: parts.into(), literals: literals.into() }
+        Place {
+            last: address,
+            lines: lines.into(),
+            parts: parts.into(),
+            literals: literals.into(),
+            ..Place::default()
+        }
     }
 }
 
@@ -203,6 +223,30 @@ mod tests {
         }
         assert!(sizes[1] < sizes[0] - 20 && sizes[2] == sizes[1], "{sizes:?}");
         assert_eq!(blocks.places.iter().filter(|place| !place.lines.is_empty()).count(), 1);
+    }
+
+    #[test]
+    fn connections_with_different_tables_are_told_in_their_own_words() {
+        let mut blocks = Blocks::new();
+        let mut connections = [(); 3].map(|()| (Encoder::new(), Decoder::new(), Fields::new(10_000)));
+        let mut other = Vec::new();
+        connections[0].0.field(b"vary", b"origin", &mut blocks, &mut other);
+        connections[0].1.decode(&other, &mut connections[0].2).unwrap();
+        connections[1].0.resize(0);
+        for round in 0..5 {
+            for (encoder, decoder, fields) in &mut connections {
+                let mut out = Vec::new();
+                encoder.begin(200, &mut out);
+                blocks.lines(LINES, encoder, &mut out);
+                decoder.decode(&out, fields).unwrap();
+                let text: Vec<u8> = fields
+                    .iter()
+                    .skip(1)
+                    .flat_map(|(_, name, value)| [name, b": ", value, b"\r\n"].concat())
+                    .collect();
+                assert_eq!(text, LINES, "{round}");
+            }
+        }
     }
 
     #[test]

@@ -76,6 +76,16 @@ impl Encoder {
         }
     }
 
+    /// Numbers of what is in the table.
+    pub(super) fn table(&self) -> &[u32] {
+        &self.entries
+    }
+
+    /// Whether that, by the numbers of `blocks`, and not nothing, is what is in the table.
+    pub(super) fn has(&self, blocks: u64, table: &[u32]) -> bool {
+        self.blocks == blocks && !table.is_empty() && self.entries == table
+    }
+
     /// A field that has a number: its place in the table, which it may get now.
     #[inline]
     pub(super) fn constant(
