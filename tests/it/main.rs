@@ -17,6 +17,8 @@ mod faults;
 #[cfg(feature = "geo")]
 mod geo;
 mod http2;
+#[cfg(feature = "http3")]
+mod http3;
 mod import;
 mod interim;
 mod invalidation;
