@@ -180,9 +180,13 @@ impl<W: Source> Core<W> {
     fn turn(&mut self, id: u32) -> bool {
         self.turns += 1;
         let turn = self.turns;
+        let room = self.window.room();
         let Some(stream) = self.streams.get_mut(id) else { return false };
+        if stream.local != Local::Sending || !stream.may_send(room > 0) {
+            return false;
+        }
         stream.turn = turn;
-        let (sent, octets) = stream.send(self.window.room(), |length, ended, piece| {
+        let (sent, octets) = stream.send(room, |length, ended, piece| {
             frame::head(length, kind::DATA, if ended { flag::END_STREAM } else { 0 }, id, self.output.end());
             self.output.push(piece);
         });
