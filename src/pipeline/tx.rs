@@ -33,7 +33,7 @@ pub struct Connection {
     pub viewer: SocketAddr,
     /// `None`: plain HTTP.
     pub tls: Option<Secured>,
-    /// `None`: HTTP/2, for which there is no way to send 1xx answers.
+    /// `None`: HTTP/2, where each request may have its own, among its extensions.
     pub interims: Option<Arc<Interims>>,
     requests: AtomicU64,
 }
@@ -96,6 +96,8 @@ pub struct Transaction {
     started: Instant,
     asked: Asked,
     told: Told,
+    /// Of this request alone.
+    interims: Option<Arc<Interims>>,
 }
 
 /// Of the request, what its record will say: kept, for the request itself goes on to its answer.
@@ -181,6 +183,7 @@ impl Transaction {
             started: now.instant,
             asked: Asked::of(parts, now.wall),
             told: Told::default(),
+            interims: parts.extensions.get().cloned(),
         }
     }
 
@@ -201,7 +204,11 @@ impl Transaction {
             node: self.edge.marks.node(),
             name: &self.edge.identity.name,
             // HTTP/1.0 does not know them (RFC 9110 §15.2).
-            interims: self.connection.interims.as_ref().filter(|_| self.asked.version >= Version::HTTP_11),
+            interims: self
+                .interims
+                .as_ref()
+                .or(self.connection.interims.as_ref())
+                .filter(|_| self.asked.version >= Version::HTTP_11),
         }
     }
 

@@ -15,7 +15,7 @@ const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n
 const FINAL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
 
 /// Sends hints at once, and the answer when it is told to.
-async fn origin(go: Arc<Notify>) -> u16 {
+pub async fn origin(go: Arc<Notify>) -> u16 {
     hinting(HINTS, go).await
 }
 
@@ -43,7 +43,7 @@ async fn hinting(hints: &'static str, go: Arc<Notify>) -> u16 {
     port
 }
 
-async fn stage(port: u16) -> Stage {
+pub async fn stage(port: u16) -> Stage {
     let toml = format!(
         "[[distribution]]\n[[distribution.origin]]\ndomain_name = \"127.0.0.1\"\n\
          [distribution.origin.custom_origin]\nhttp_port = {port}\norigin_protocol_policy = \"http-only\"\n"

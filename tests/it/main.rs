@@ -17,6 +17,7 @@ mod fast_path;
 mod faults;
 #[cfg(feature = "geo")]
 mod geo;
+mod http2;
 #[cfg(feature = "http3")]
 mod http3;
 mod import;

@@ -342,15 +342,14 @@ impl<W: Source> Core<W> {
         let Some(stream) = self.streams.get_mut(id) else {
             return self.closed(id);
         };
-        let Remote::Open(upload) = &stream.remote else { return Err(Fault::Stream(id, Code::StreamClosed)) };
+        if stream.remote == Remote::Ended {
+            return Err(Fault::Stream(id, Code::StreamClosed));
+        }
         let is_whole = stream.left.is_none_or(|left| left == 0);
         if !is_last || !is_whole || fields.is_too_large() || request::check_trailers(fields).is_err() {
             return Err(Fault::Stream(id, Code::Protocol));
         }
-        if let Some(upload) = upload {
-            upload.end();
-        }
-        self.end_remote(id);
+        stream.end();
         Ok(())
     }
 
@@ -374,11 +373,7 @@ impl<W: Source> Core<W> {
         } else {
             self.receiving.consume(head.length);
         }
-        taken.map_err(|code| Fault::Stream(id, code))?;
-        if ended {
-            self.end_remote(id);
-        }
-        Ok(())
+        taken.map(|_| ()).map_err(|code| Fault::Stream(id, code))
     }
 
     fn settings(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
@@ -516,16 +511,17 @@ impl<W: Source> Core<W> {
 
     /// Takes a request's stream up. The request's body, if it has one.
     pub(super) fn open(&mut self, request: &Request, work: W) -> Option<Upload> {
-        let (remote, upload) = if request.ended {
-            (Remote::Ended, None)
+        let (remote, (sender, upload)) = if request.ended {
+            (Remote::Ended, (None, None))
         } else {
             let (sender, upload) = upload::pipe(request.shape.content_length);
-            (Remote::Open(Some(sender)), Some(upload))
+            (Remote::Open, (Some(sender), Some(upload)))
         };
         self.streams.insert(Stream {
             id: request.id,
             priority: request.priority,
             remote,
+            upload: sender,
             left: request.shape.content_length,
             receiving: Receiving::new(WINDOW),
             local: super::stream::Local::Nothing,
@@ -538,21 +534,13 @@ impl<W: Source> Core<W> {
         upload
     }
 
-    fn end_remote(&mut self, id: u32) {
-        if let Some(stream) = self.streams.get_mut(id)
-            && let Remote::Open(Some(upload)) = std::mem::replace(&mut stream.remote, Remote::Ended)
-        {
-            self.receiving.consume(upload.detach());
-        }
-    }
-
     /// Drops a stream; whether there was one.
     pub(super) fn remove(&mut self, id: u32) -> bool {
         let Some(mut stream) = self.streams.remove(id) else { return false };
-        if let Remote::Open(upload) = stream.remote {
+        if stream.remote == Remote::Open {
             self.remember(id);
-            self.receiving.consume(upload.map_or(0, upload::Sender::detach));
         }
+        self.receiving.consume(stream.upload.map_or(0, upload::Sender::detach));
         if !stream.chunk.is_empty() {
             stream.work.left_behind(stream.chunk.len());
         }
@@ -682,7 +670,9 @@ enum Step {
 impl<W> Stream<W> {
     /// Takes a DATA frame of `length` octets in all; how many of them hold nobody's data, or are wanted by nobody.
     fn take(&mut self, length: usize, data: &[u8], ended: bool) -> Result<usize, Code> {
-        let Remote::Open(upload) = &self.remote else { return Err(Code::StreamClosed) };
+        if self.remote == Remote::Ended {
+            return Err(Code::StreamClosed);
+        }
         self.receiving.take(length).map_err(|_| Code::FlowControl)?;
         let left = match self.left {
             None => None,
@@ -692,13 +682,21 @@ impl<W> Stream<W> {
             return Err(Code::Protocol); // RFC 9113 §8.1.1
         }
         self.left = left;
-        let Some(upload) = upload else { return Ok(length) };
-        if !data.is_empty() {
-            upload.push(data);
+        match &self.upload {
+            Some(upload) if !data.is_empty() => upload.push(data),
+            _ => {}
         }
         if ended {
-            upload.end();
+            self.end();
         }
         Ok(length - data.len())
+    }
+
+    /// Nothing more will come of the request.
+    fn end(&mut self) {
+        self.remote = Remote::Ended;
+        if let Some(upload) = &self.upload {
+            upload.end();
+        }
     }
 }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use memchr::memchr;
 
 use super::core::{Core, Request};
-use super::hpack::Fields;
+use super::hpack::{Blocks, Fields};
 use super::output::{COPIED, Output};
 use super::request::{LINES, Shape};
 use super::send::Block;
@@ -29,6 +28,7 @@ pub(super) fn answer(
     connection: &Arc<Connection>,
     request: &Request,
     fields: &Fields,
+    blocks: &mut Blocks,
 ) -> bool {
     // A body, announced or not, is for the pipeline to refuse (behaviour §2.2).
     if !request.ended {
@@ -39,7 +39,7 @@ pub(super) fn answer(
     let Some(mut hit) = hit::answer(edge, connection, &received) else { return false };
     let length = hit.facts.len();
     let is_whole = length == 0 || core.fits(length);
-    let mut block = core.begin(request.id);
+    let mut block = core.begin(request.id, blocks);
     hit.tell(&mut Writer(&mut block));
     block.end(length == 0);
     if is_whole {
@@ -127,38 +127,10 @@ impl HeadWriter for Writer<'_, '_> {
     }
 
     fn lines(&mut self, lines: &[u8]) {
-        let mut rest = lines;
-        while let Some((name, value, behind)) = line(rest) {
-            self.0.field(name, value);
-            rest = behind;
-        }
+        self.0.lines(lines);
     }
 
     fn field(&mut self, name: &str, value: &[u8]) {
         self.0.field(name.as_bytes(), value);
-    }
-}
-
-/// The first of some lines, and what comes after it.
-fn line(lines: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let colon = memchr(b':', lines)?;
-    let (name, rest) = (&lines[..colon], lines.get(colon + 2..)?);
-    let end = memchr(b'\r', rest)?;
-    Some((name, &rest[..end], rest.get(end + 2..)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_taken_apart() {
-        let lines = b"etag: \"1\"\r\nvary: \r\nx-a: b: c\r\n";
-        let (name, value, rest) = line(lines).unwrap();
-        assert_eq!((name, value), (&b"etag"[..], &b"\"1\""[..]));
-        let (name, value, rest) = line(rest).unwrap();
-        assert_eq!((name, value), (&b"vary"[..], &b""[..]));
-        let (name, value, rest) = line(rest).unwrap();
-        assert_eq!((name, value, line(rest)), (&b"x-a"[..], &b"b: c"[..], None));
     }
 }

@@ -56,8 +56,9 @@ impl Shape {
         let (mut method, mut scheme, mut authority, mut path) = (None, None, None, None);
         let (mut content_length, mut priority, mut cookies) = (None, Priority::default(), 0);
         let mut first = None;
-        for (index, (name, text, value)) in fields.iter().enumerate() {
-            if !is_value(value) {
+        for index in 0..fields.len() {
+            let (name, text, value) = fields.get(index);
+            if !fields.is_valid(index) {
                 return Err(Malformed);
             }
             let place = match name {
@@ -108,11 +109,9 @@ impl Shape {
 
 /// Trailers hold no pseudo-headers, and keep the rules of all fields (RFC 9113 §8.1).
 pub(super) fn check_trailers(fields: &Fields) -> Result<(), Malformed> {
-    fields.iter().try_for_each(|(name, text, value)| {
-        if !is_value(value) {
-            return Err(Malformed);
-        }
-        regular(name, text, value)
+    (0..fields.len()).try_for_each(|index| {
+        let (name, text, value) = fields.get(index);
+        if fields.is_valid(index) { regular(name, text, value) } else { Err(Malformed) }
     })
 }
 
@@ -146,8 +145,13 @@ impl<'a> Head<'a> {
             return None;
         }
         let mut count = 0;
-        for (name, value) in self.fields() {
-            *lines.get_mut(count)? = (text(name)?, value);
+        for index in self.shape.first..self.fields.len() {
+            let (known, name, value) = self.fields.get(index);
+            let name = match known.text() {
+                Some(name) => name,
+                None => text(name)?,
+            };
+            *lines.get_mut(count)? = (name, value);
             count += 1;
         }
         let authority = match self.value(self.shape.authority) {
@@ -203,7 +207,7 @@ fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-/// RFC 9113 §8.2.1, §8.2.2.
+/// RFC 9113 §8.2.2: what is of one connection alone, and what is said before all fields.
 fn regular(name: Name, text: &[u8], value: &[u8]) -> Result<(), Malformed> {
     match name {
         Name::OTHER => {
@@ -212,23 +216,12 @@ fn regular(name: Name, text: &[u8], value: &[u8]) -> Result<(), Malformed> {
                 b"te" => value != b"trailers",
                 _ => false,
             };
-            if is_forbidden || text.is_empty() || !text.iter().all(|octet| NAME[usize::from(*octet)]) {
-                return Err(Malformed);
-            }
-            Ok(())
+            if is_forbidden { Err(Malformed) } else { Ok(()) }
         }
         Name::TRANSFER_ENCODING | Name::STATUS => Err(Malformed),
         Name::METHOD | Name::SCHEME | Name::AUTHORITY | Name::PATH => Err(Malformed),
         _ => Ok(()),
     }
-}
-
-/// Neither what ends a line elsewhere, nor spaces around it (RFC 9113 §8.2.1).
-fn is_value(value: &[u8]) -> bool {
-    let is_space = |octet: Option<&u8>| octet.is_some_and(|octet| matches!(octet, b' ' | b'\t'));
-    value.iter().all(|octet| VALUE[usize::from(*octet)])
-        && !is_space(value.first())
-        && !is_space(value.last())
 }
 
 /// Digits alone.
@@ -237,30 +230,6 @@ fn length(value: &[u8]) -> Result<u64, Malformed> {
     let is_digits = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
     text.parse().ok().filter(|_| is_digits).ok_or(Malformed)
 }
-
-/// `tchar` in lower case (RFC 9110 §5.6.2).
-static NAME: [bool; 256] = {
-    let mut table = [false; 256];
-    let tchar = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
-    let mut at = 0;
-    while at < tchar.len() {
-        table[tchar[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
-
-/// `field-vchar`, spaces and tabs (RFC 9110 §5.5).
-static VALUE: [bool; 256] = {
-    let mut table = [true; 256];
-    let mut at = 0;
-    while at < 32 {
-        table[at] = at == b'\t' as usize;
-        at += 1;
-    }
-    table[127] = false;
-    table
-};
 
 #[cfg(test)]
 pub(super) mod tests {

@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use super::core::{Core, Request};
 use super::frame::{self, Code, MAX_SIZE, flag, kind};
-use super::hpack::Encoder;
+use super::hpack::{Blocks, Encoder};
 use super::output::Output;
 use super::priority::Priority;
 use super::stream::{Local, Remote, Source, Stream};
@@ -25,6 +25,7 @@ enum Sent {
 /// A head that is being written.
 pub(super) struct Block<'c> {
     encoder: &'c mut Encoder,
+    blocks: &'c mut Blocks,
     out: &'c mut Vec<u8>,
     start: usize,
     id: u32,
@@ -38,7 +39,12 @@ impl Block<'_> {
 
     /// `name` in lower case.
     pub(super) fn field(&mut self, name: &[u8], value: &[u8]) {
-        self.encoder.field(name, value, self.out);
+        self.encoder.field(name, value, self.blocks, self.out);
+    }
+
+    /// Whole lines as HTTP/1.1 has them.
+    pub(super) fn lines(&mut self, lines: &[u8]) {
+        self.blocks.lines(lines, self.encoder, self.out);
     }
 
     /// `is_all`: there is no body.
@@ -56,11 +62,11 @@ impl<W: Source> Core<W> {
     }
 
     /// The head of an answer to stream `id`.
-    pub(super) fn begin(&mut self, id: u32) -> Block<'_> {
+    pub(super) fn begin<'c>(&'c mut self, id: u32, blocks: &'c mut Blocks) -> Block<'c> {
         let out = self.output.end();
         let start = out.len();
         frame::head(0, kind::HEADERS, 0, id, out);
-        Block { encoder: &mut self.encoder, out, start, id }
+        Block { encoder: &mut self.encoder, blocks, out, start, id }
     }
 
     /// The rest of an answer whose head is written, to a request that has not been opened: `length` octets that fit, which
@@ -79,9 +85,11 @@ impl<W: Source> Core<W> {
     }
 
     pub(super) fn answer_without_body(&mut self, request: &Request, status: u16) {
-        let mut block = self.begin(request.id);
-        block.status(status);
-        block.end(true);
+        let out = self.output.end();
+        let start = out.len();
+        frame::head(0, kind::HEADERS, 0, request.id, out);
+        self.encoder.begin(status, out);
+        frame::close_headers(start, flag::END_STREAM, request.id, out);
         self.end_at_once(request, 0, |_| ());
     }
 
@@ -101,11 +109,11 @@ impl<W: Source> Core<W> {
 
 impl<W: Source> Core<W> {
     /// The answer to an open stream begins, with the head that `tell` writes; its body comes from the stream's work.
-    pub(super) fn respond(&mut self, id: u32, tell: impl FnOnce(&mut Block<'_>)) {
+    pub(super) fn respond(&mut self, id: u32, blocks: &mut Blocks, tell: impl FnOnce(&mut Block<'_>)) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let is_end = stream.work.is_end();
         stream.local = Local::Sending;
-        let mut block = self.begin(id);
+        let mut block = self.begin(id, blocks);
         tell(&mut block);
         block.end(is_end);
         if is_end {
@@ -130,11 +138,9 @@ impl<W: Source> Core<W> {
     /// Writes what may be sent now: windows that are given back, then bodies in their order.
     pub(super) fn fill(&mut self) {
         self.give_back();
-        while !self.streams.is_empty() && self.has_room() {
+        if !self.streams.is_empty() {
             let order = self.order();
-            if !self.round(&order) {
-                return;
-            }
+            while self.has_room() && self.round(&order) {}
         }
     }
 
@@ -174,9 +180,13 @@ impl<W: Source> Core<W> {
     fn turn(&mut self, id: u32) -> bool {
         self.turns += 1;
         let turn = self.turns;
+        let room = self.window.room();
         let Some(stream) = self.streams.get_mut(id) else { return false };
+        if stream.local != Local::Sending || !stream.may_send(room > 0) {
+            return false;
+        }
         stream.turn = turn;
-        let (sent, octets) = stream.send(self.window.room(), |length, ended, piece| {
+        let (sent, octets) = stream.send(room, |length, ended, piece| {
             frame::head(length, kind::DATA, if ended { flag::END_STREAM } else { 0 }, id, self.output.end());
             self.output.push(piece);
         });
@@ -202,7 +212,7 @@ impl<W: Source> Core<W> {
     /// The answer is out.
     fn finish(&mut self, id: u32) {
         self.calm.answered();
-        let is_open = self.streams.get_mut(id).is_some_and(|stream| matches!(stream.remote, Remote::Open(_)));
+        let is_open = self.streams.get_mut(id).is_some_and(|stream| stream.remote == Remote::Open);
         if is_open {
             self.reset(id, Code::NoError); // RFC 9113 §8.1
         } else {
@@ -213,11 +223,13 @@ impl<W: Source> Core<W> {
     /// WINDOW_UPDATE for what has been consumed.
     fn give_back(&mut self) {
         for stream in self.streams.iter_mut() {
-            let Remote::Open(Some(upload)) = &stream.remote else { continue };
+            let Some(upload) = &stream.upload else { continue };
             let consumed = upload.take_consumed();
             self.receiving.consume(consumed);
             stream.receiving.consume(consumed);
-            if let Some(by) = stream.receiving.give_back() {
+            if stream.remote == Remote::Open
+                && let Some(by) = stream.receiving.give_back()
+            {
                 frame::window_update(stream.id, by, self.output.end());
             }
         }

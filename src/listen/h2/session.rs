@@ -9,9 +9,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, Response, response};
+use http::{HeaderName, Response, StatusCode, response};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
@@ -19,11 +20,12 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::bell::Bell;
 use super::core::{Core, Request};
 use super::hit;
-use super::hpack::Fields;
+use super::hpack::{Blocks, Fields};
 use super::send::Block;
 use super::stream::{Broken, Source};
 use super::{HEADER_LIST, LAST_WORDS, TICK};
 use crate::edge::Edge;
+use crate::interim::Interims;
 use crate::pipeline::tx::{Connection, Tracked};
 
 /// Bytes that are read at once: what one TLS record holds.
@@ -104,7 +106,7 @@ struct Session<S> {
 pub(super) enum Work {
     Hit(Box<hit::Body>),
     /// In the pipeline.
-    Serving(Serving, Waker),
+    Serving(Serving, Waker, Arc<Interims>),
     Body(Box<Tracked>, Waker),
     /// It has just been opened.
     Begun,
@@ -116,6 +118,7 @@ type Serving = Pin<Box<dyn Future<Output = Response<Tracked>> + Send>>;
 struct Scratch {
     read: Box<[u8]>,
     fields: Fields,
+    blocks: Blocks,
     output: Vec<u8>,
 }
 
@@ -125,8 +128,12 @@ thread_local! {
 
 impl Scratch {
     fn take() -> Box<Self> {
-        let new =
-            || Self { read: vec![0; READ].into(), fields: Fields::new(HEADER_LIST), output: Vec::new() };
+        let new = || Self {
+            read: vec![0; READ].into(),
+            fields: Fields::new(HEADER_LIST),
+            blocks: Blocks::new(),
+            output: Vec::new(),
+        };
         SCRATCH.take().unwrap_or_else(|| Box::new(new()))
     }
 
@@ -164,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ) -> Poll<io::Result<()>> {
         loop {
             while let Some(whose) = self.bell.next() {
-                if whose % 2 == 1 { self.advance(whose) } else { other(self, whose) }
+                if whose % 2 == 1 { self.advance(whose, &mut scratch.blocks) } else { other(self, whose) }
             }
             let read = self.read(cx, scratch)?;
             let is_reading = self.core.is_reading();
@@ -181,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Reads what has come, and takes up what is asked.
     fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> io::Result<Read> {
-        let Scratch { read, fields, .. } = scratch;
+        let Scratch { read, fields, blocks, .. } = scratch;
         let mut total = 0;
         while self.core.is_reading() {
             let mut into = ReadBuf::new(read);
@@ -195,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             total += bytes.len();
             while let Some(request) = self.core.receive(&mut bytes, fields) {
-                self.take_up(&request, fields);
+                self.take_up(&request, fields, blocks);
             }
             if total >= TURN {
                 return Ok(Read::Enough);
@@ -247,11 +254,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    fn take_up(&mut self, request: &Request, fields: &Fields) {
-        if hit::answer(&mut self.core, &self.edge, &self.connection, request, fields) {
+    fn take_up(&mut self, request: &Request, fields: &Fields, blocks: &mut Blocks) {
+        if hit::answer(&mut self.core, &self.edge, &self.connection, request, fields, blocks) {
             return;
         }
-        let Ok(parts) = request.shape.head(fields).parts() else { return self.core.refuse(request) };
+        let Ok(mut parts) = request.shape.head(fields).parts() else { return self.core.refuse(request) };
+        let interims = Interims::new();
+        parts.extensions.insert(Arc::clone(&interims));
         let waker = self.bell.ring(request.id);
         let upload = self.core.open(request, Work::Begun);
         let Some(stream) = self.core.streams.get_mut(request.id) else { return };
@@ -259,22 +268,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let body = upload.map(|upload| upload.map_err(Into::into).boxed_unsync());
         let (edge, connection) = (Arc::clone(&self.edge), Arc::clone(&self.connection));
         let serving = crate::pipeline::serve(edge, connection, parts, body);
-        stream.work = Work::Serving(Box::pin(serving), waker);
-        self.advance(request.id);
+        stream.work = Work::Serving(Box::pin(serving), waker, interims);
+        self.advance(request.id, blocks);
     }
 
     /// A stream's work has something new.
-    fn advance(&mut self, id: u32) {
+    fn advance(&mut self, id: u32, blocks: &mut Blocks) {
         let Some(stream) = self.core.streams.get_mut(id) else { return };
-        let Work::Serving(serving, waker) = &mut stream.work else { return self.core.wake(id) };
-        let Poll::Ready(response) = serving.as_mut().poll(&mut Context::from_waker(waker)) else { return };
+        let Work::Serving(serving, waker, interims) = &mut stream.work else { return self.core.wake(id) };
+        let mut cx = Context::from_waker(waker);
+        let polled = serving.as_mut().poll(&mut cx);
+        let waker = waker.clone();
+        if interims.is_armed() {
+            let told = interims.take(&cx);
+            write_interims(&mut self.core, id, &told, blocks);
+        }
+        let Some(stream) = self.core.streams.get_mut(id) else { return };
+        let Poll::Ready(response) = polled else { return };
         let (head, body) = response.into_parts();
         let length = (!body.is_end_stream()).then(|| body.size_hint().exact()).flatten();
-        stream.work = Work::Body(Box::new(body), waker.clone());
-        self.core.respond(id, |block| {
+        stream.work = Work::Body(Box::new(body), waker);
+        self.core.respond(id, blocks, |block| {
             block.status(head.status.as_u16());
             write_fields(&head, length, block);
         });
+    }
+}
+
+/// 1xx answers as HTTP/1.1 writes them, one after the other.
+fn write_interims(core: &mut Core<Work>, id: u32, told: &[u8], blocks: &mut Blocks) {
+    let mut rest = told;
+    while let Some(end) = memmem::find(rest, b"\r\n\r\n") {
+        let (head, behind) = rest.split_at(end + 4);
+        rest = behind;
+        let Some(first) = memmem::find(head, b"\r\n") else { return };
+        let status = head.get("HTTP/1.1 ".len()..).and_then(|head| head.first_chunk::<3>());
+        let Some(status) = status.and_then(|status| StatusCode::from_bytes(status).ok()) else { return };
+        let mut block = core.begin(id, blocks);
+        block.status(status.as_u16());
+        block.lines(&head[first + 2..head.len() - 2]);
+        block.end(false);
     }
 }
 

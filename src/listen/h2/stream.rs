@@ -32,6 +32,8 @@ pub(super) struct Stream<W> {
     pub(super) id: u32,
     pub(super) priority: Priority,
     pub(super) remote: Remote,
+    /// Of the request's body, even when all of it has come: what has not been read counts. `None`: there is none.
+    pub(super) upload: Option<Sender>,
     /// Octets of the request's body that must still come, if it was said how many.
     pub(super) left: Option<u64>,
     pub(super) receiving: Receiving,
@@ -49,17 +51,16 @@ pub(super) struct Stream<W> {
 impl<W> Stream<W> {
     /// To be woken when room of its request's body is to be given back.
     pub(super) fn wake_for_uploads(&self, waker: Waker) {
-        if let Remote::Open(Some(upload)) = &self.remote {
+        if let Some(upload) = &self.upload {
             upload.set_waker(waker);
         }
     }
 }
 
 /// What the peer may still send.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remote {
-    /// `None`: nobody wants it.
-    Open(Option<Sender>),
+    Open,
     Ended,
 }
 

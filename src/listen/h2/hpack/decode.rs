@@ -26,6 +26,7 @@ pub(in crate::listen::h2) struct Fields {
 #[derive(Debug, Clone, Copy)]
 struct Span {
     name: Name,
+    is_valid: bool,
     start: usize,
     value: usize,
     end: usize,
@@ -61,11 +62,17 @@ impl Fields {
         self.spans.len()
     }
 
+    /// Whether its name and value may be a field's (RFC 9113 §8.2.1).
+    pub(in crate::listen::h2) fn is_valid(&self, index: usize) -> bool {
+        self.spans[index].is_valid
+    }
+
     pub(in crate::listen::h2) fn get(&self, index: usize) -> (Name, &[u8], &[u8]) {
-        let Span { name, start, value, end } = self.spans[index];
+        let Span { name, start, value, end, .. } = self.spans[index];
         (name, &self.text[start..value], &self.text[value..end])
     }
 
+    #[cfg(test)]
     pub(in crate::listen::h2) fn iter(&self) -> impl Iterator<Item = (Name, &[u8], &[u8])> {
         (0..self.len()).map(|index| self.get(index))
     }
@@ -87,7 +94,8 @@ impl Fields {
                 self.text.extend_from_within(value..end);
             }
         }
-        self.spans[first] = Span { name, start: joined, value: joined_value, end: self.text.len() };
+        let is_valid = self.spans.iter().all(|span| span.name != name || span.is_valid);
+        self.spans[first] = Span { name, is_valid, start: joined, value: joined_value, end: self.text.len() };
         let mut index = 0;
         self.spans.retain(|span| {
             index += 1;
@@ -96,13 +104,13 @@ impl Fields {
     }
 
     /// Takes what has been appended to the text since `start` for a field, or drops it if it is too much.
-    fn push(&mut self, name: Name, start: usize, value: usize) {
+    fn push(&mut self, name: Name, is_valid: bool, start: usize, value: usize) {
         let end = self.text.len();
         self.size += end - start + OVERHEAD;
         if self.is_too_large() {
             self.text.truncate(start);
         } else {
-            self.spans.push(Span { name, start, value, end });
+            self.spans.push(Span { name, is_valid, start, value, end });
         }
     }
 }
@@ -143,11 +151,11 @@ impl Decoder {
     }
 
     fn indexed(&self, index: usize, into: &mut Fields) -> Result<(), Invalid> {
-        let (name, text, value) = match index {
+        let (is_valid, name, text, value) = match index {
             0 => return Err(Invalid),
             1..=61 => {
                 let (name, value) = STATIC[index - 1];
-                (Name::at(index), name.as_bytes(), value.as_bytes())
+                (true, Name::at(index), name.as_bytes(), value.as_bytes())
             }
             _ => self.table.get(index - 62).ok_or(Invalid)?,
         };
@@ -158,7 +166,7 @@ impl Decoder {
         into.text.extend_from_slice(text);
         let middle = into.text.len();
         into.text.extend_from_slice(value);
-        into.push(name, start, middle);
+        into.push(name, is_valid, start, middle);
         Ok(())
     }
 
@@ -176,17 +184,19 @@ impl Decoder {
                 Name::at(index)
             }
             _ => {
-                let (name, text, _) = self.table.get(index - 62).ok_or(Invalid)?;
+                let (_, name, text, _) = self.table.get(index - 62).ok_or(Invalid)?;
                 into.text.extend_from_slice(text);
                 name
             }
         };
         let middle = into.text.len();
         string(rest, &mut into.text)?;
+        let is_name = name != Name::OTHER || is_name(&into.text[start..middle]);
+        let is_valid = is_name && is_value(&into.text[middle..]);
         if prefix == 6 {
-            self.table.insert(name, middle - start, &into.text[start..]);
+            self.table.insert(name, is_valid, middle - start, &into.text[start..]);
         }
-        into.push(name, start, middle);
+        into.push(name, is_valid, start, middle);
         Ok(())
     }
 }
@@ -228,6 +238,44 @@ fn string(rest: &mut &[u8], into: &mut Vec<u8>) -> Result<(), Invalid> {
     }
     Ok(())
 }
+
+/// Lower-case, and of one character at least. Pseudo-headers are known by their place in the static table; another name
+/// with a colon is none.
+fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|octet| NAME[usize::from(*octet)])
+}
+
+/// Neither what ends a line elsewhere, nor spaces around it (RFC 9113 §8.2.1).
+fn is_value(value: &[u8]) -> bool {
+    let is_space = |octet: Option<&u8>| octet.is_some_and(|octet| matches!(octet, b' ' | b'\t'));
+    value.iter().all(|octet| VALUE[usize::from(*octet)])
+        && !is_space(value.first())
+        && !is_space(value.last())
+}
+
+/// `tchar` in lower case (RFC 9110 §5.6.2).
+static NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let tchar = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut at = 0;
+    while at < tchar.len() {
+        table[tchar[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+/// `field-vchar`, spaces and tabs (RFC 9110 §5.5).
+static VALUE: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut at = 0;
+    while at < 32 {
+        table[at] = at == b'\t' as usize;
+        at += 1;
+    }
+    table[127] = false;
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@
 //! so that an index is a subtraction.
 
 use super::TABLE;
+use super::blocks::Blocks;
 use super::table::{Name, OVERHEAD};
 
 /// Entries at most: each field that is looked for is compared with all of them.
@@ -14,24 +15,18 @@ const ENTRIES: usize = 32;
 #[derive(Debug)]
 pub(in crate::listen::h2) struct Encoder {
     max: usize,
-    /// The sizes to be told before the next block: emptied, then the new one (RFC 7541 §4.2).
+    /// The sizes are to be told before the next block: emptied, then the new one (RFC 7541 §4.2).
     resized: bool,
     size: usize,
-    text: Vec<u8>,
-    entries: Vec<Entry>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    name: Name,
-    start: usize,
-    value: usize,
-    end: usize,
+    /// Numbers of those in the table, by [`Blocks`]; the latest last.
+    entries: Vec<u32>,
+    /// Whose numbers they are.
+    blocks: u64,
 }
 
 impl Encoder {
     pub(in crate::listen::h2) fn new() -> Self {
-        Self { max: TABLE, resized: false, size: 0, text: Vec::new(), entries: Vec::new() }
+        Self { max: TABLE, resized: false, size: 0, entries: Vec::new(), blocks: 0 }
     }
 
     /// The peer's table may have `max` bytes; ours is never larger than it was at first.
@@ -41,7 +36,6 @@ impl Encoder {
             self.max = max;
             self.resized = true;
             self.size = 0;
-            self.text.clear();
             self.entries.clear();
         }
     }
@@ -68,66 +62,71 @@ impl Encoder {
     }
 
     /// `name` in lower case.
-    pub(in crate::listen::h2) fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    pub(in crate::listen::h2) fn field(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        blocks: &mut Blocks,
+        out: &mut Vec<u8>,
+    ) {
         let known = Name::of(name);
-        if known == Name::SET_COOKIE {
-            // Nobody on the way should index it, either (RFC 7541 §7.1.3).
-            return literal(0x10, 4, known, name, value, out);
+        match blocks.number(known, name, value) {
+            Some(number) => self.constant(number, blocks, known, name, value, out),
+            None => plain(known, name, value, out),
         }
-        if !is_constant(known, name) {
-            return literal(0x00, 4, known, name, value, out);
+    }
+
+    /// Numbers of what is in the table.
+    pub(super) fn table(&self) -> &[u32] {
+        &self.entries
+    }
+
+    /// Whether that, by the numbers of `blocks`, and not nothing, is what is in the table.
+    pub(super) fn has(&self, blocks: u64, table: &[u32]) -> bool {
+        self.blocks == blocks && !table.is_empty() && self.entries == table
+    }
+
+    /// A field that has a number: its place in the table, which it may get now.
+    #[inline]
+    pub(super) fn constant(
+        &mut self,
+        number: u32,
+        blocks: &Blocks,
+        known: Name,
+        name: &[u8],
+        value: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        // Numbers of another worker's would mean other fields.
+        if self.blocks != blocks.id() {
+            if !self.entries.is_empty() {
+                return plain(known, name, value, out);
+            }
+            self.blocks = blocks.id();
         }
-        if let Some(place) = self.entries.iter().position(|entry| self.is(entry, known, name, value)) {
+        if let Some(place) = self.entries.iter().position(|entry| *entry == number) {
             return integer(62 + self.entries.len() - 1 - place, 7, 0x80, out);
         }
         let size = name.len() + value.len() + OVERHEAD;
         if self.size + size > self.max || self.entries.len() == ENTRIES {
-            return literal(0x00, 4, known, name, value, out);
+            return plain(known, name, value, out);
         }
         self.size += size;
-        let start = self.text.len();
-        self.text.extend_from_slice(name);
-        let middle = self.text.len();
-        self.text.extend_from_slice(value);
-        self.entries.push(Entry { name: known, start, value: middle, end: self.text.len() });
+        self.entries.push(number);
         literal(0x40, 6, known, name, value, out);
-    }
-
-    fn is(&self, entry: &Entry, known: Name, name: &[u8], value: &[u8]) -> bool {
-        entry.name == known
-            && entry.end - entry.value == value.len()
-            && &self.text[entry.value..entry.end] == value
-            && (known != Name::OTHER || &self.text[entry.start..entry.value] == name)
     }
 }
 
-/// Fields that are likely to have one of few values on a connection.
-fn is_constant(known: Name, name: &[u8]) -> bool {
-    match known.index() {
-        // accept-ranges, access-control-allow-origin, cache-control, content-encoding, content-type, server,
-        // strict-transport-security, vary, via
-        Some(index) => matches!(index, 18 | 20 | 24 | 26 | 31 | 54 | 56 | 59 | 60),
-        None => {
-            const NAMES: [&[u8]; 10] = [
-                b"x-cache",
-                b"x-amz-cf-pop",
-                b"alt-svc",
-                b"x-amz-server-side-encryption",
-                b"x-content-type-options",
-                b"x-frame-options",
-                b"x-xss-protection",
-                b"referrer-policy",
-                b"content-security-policy",
-                b"timing-allow-origin",
-            ];
-            NAMES.contains(&name)
-        }
-    }
+/// A field that is in no table after it.
+pub(super) fn plain(known: Name, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    // A cookie nobody on the way should index, either (RFC 7541 §7.1.3).
+    let pattern = if known == Name::SET_COOKIE { 0x10 } else { 0x00 };
+    literal(pattern, 4, known, name, value, out);
 }
 
 /// RFC 7541 §6.2: `pattern` says what kind it is, above the `prefix` bits of the name's index.
 fn literal(pattern: u8, prefix: u32, known: Name, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    out.reserve(name.len() + value.len() + 8);
+    out.reserve(name.len() + value.len() + 16);
     match known.index() {
         Some(index) => integer(usize::from(index), prefix, pattern, out),
         None => {
@@ -138,18 +137,23 @@ fn literal(pattern: u8, prefix: u32, known: Name, name: &[u8], value: &[u8], out
     string(value, out);
 }
 
+#[inline]
 fn string(text: &[u8], out: &mut Vec<u8>) {
     integer(text.len(), 7, 0, out);
     out.extend_from_slice(text);
 }
 
+#[inline]
 fn integer(value: usize, prefix: u32, pattern: u8, out: &mut Vec<u8>) {
     let mask = (1_usize << prefix) - 1;
     if value < mask {
         return out.push(pattern | value as u8);
     }
-    out.push(pattern | mask as u8);
-    let mut rest = value - mask;
+    long_integer(value - mask, pattern | mask as u8, out);
+}
+
+fn long_integer(mut rest: usize, first: u8, out: &mut Vec<u8>) {
+    out.push(first);
     while rest >= 0x80 {
         out.push(rest as u8 | 0x80);
         rest >>= 7;
@@ -166,11 +170,15 @@ mod tests {
 
     type Field = (Vec<u8>, Vec<u8>);
 
+    thread_local! {
+        static BLOCKS: std::cell::RefCell<Blocks> = std::cell::RefCell::new(Blocks::new());
+    }
+
     fn encoded(encoder: &mut Encoder, status: u16, fields: &[Field]) -> Vec<u8> {
         let mut out = Vec::new();
         encoder.begin(status, &mut out);
         for (name, value) in fields {
-            encoder.field(name, value, &mut out);
+            BLOCKS.with_borrow_mut(|blocks| encoder.field(name, value, blocks, &mut out));
         }
         out
     }
@@ -215,6 +223,21 @@ mod tests {
         assert_eq!(decoded(&mut decoder, &first), expected);
         assert_eq!(decoded(&mut decoder, &second), expected);
         assert_eq!(decoded(&mut decoder, &third), [&[field(":status", "403")][..], &other].concat());
+    }
+
+    #[test]
+    fn numbers_of_another_worker_mean_nothing() {
+        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+        let fields = [field("server", "edgeseal"), field("vary", "accept")];
+        decoded(&mut decoder, &encoded(&mut encoder, 200, &fields));
+        let mut other = Blocks::new();
+        let mut out = Vec::new();
+        encoder.begin(200, &mut out);
+        for (name, value) in &fields {
+            encoder.field(value, name, &mut other, &mut out);
+        }
+        let expected = [field(":status", "200"), field("edgeseal", "server"), field("accept", "vary")];
+        assert_eq!(decoded(&mut decoder, &out), expected);
     }
 
     #[test]

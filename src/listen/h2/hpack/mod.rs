@@ -3,11 +3,13 @@
 //! Our own, for want of a crate that is kept up: `h2` keeps its own to itself, and `httlib-hpack`, `fluke-hpack` and
 //! `loona-hpack` have stood still for years and allocate for each field.
 
+mod blocks;
 mod decode;
 mod encode;
 mod huffman;
 mod table;
 
+pub(super) use blocks::Blocks;
 pub(super) use decode::{Decoder, Fields, Invalid};
 pub(super) use encode::Encoder;
 pub(super) use table::Name;

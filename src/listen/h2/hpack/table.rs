@@ -73,9 +73,18 @@ impl Name {
             27 => &[20],
             _ => &[],
         };
-        let found =
-            candidates.iter().find(|index| STATIC[usize::from(**index) - 1].0.as_bytes() == name).copied();
-        found.map_or(Self::OTHER, Self)
+        let last = name.last();
+        let is_it = |index: &&u8| {
+            let candidate = STATIC[usize::from(**index) - 1].0.as_bytes();
+            // Most of them differ here.
+            candidate.last() == last && candidate == name
+        };
+        candidates.iter().find(is_it).copied().map_or(Self::OTHER, Self)
+    }
+
+    /// `None`: it is not in the table.
+    pub(in crate::listen::h2) fn text(self) -> Option<&'static str> {
+        STATIC.get(usize::from(self.0).wrapping_sub(1)).map(|(name, _)| *name)
     }
 
     /// Its index in the static table. `None`: it is not there.
@@ -95,6 +104,7 @@ pub(super) struct Dynamic {
 #[derive(Debug)]
 struct Entry {
     name: Name,
+    is_valid: bool,
     name_len: usize,
     text: Box<[u8]>,
 }
@@ -109,22 +119,22 @@ impl Dynamic {
         self.evict(0);
     }
 
-    /// `text` is the name and then the value.
-    pub(super) fn insert(&mut self, name: Name, name_len: usize, text: &[u8]) {
+    /// `text` is the name and then the value; whether they may be a field's is remembered with them.
+    pub(super) fn insert(&mut self, name: Name, is_valid: bool, name_len: usize, text: &[u8]) {
         let size = text.len() + OVERHEAD;
         self.evict(size);
         // What is larger than the whole table empties it (RFC 7541 §4.4).
         if size <= self.max {
             self.size += size;
-            self.entries.push_front(Entry { name, name_len, text: text.into() });
+            self.entries.push_front(Entry { name, is_valid, name_len, text: text.into() });
         }
     }
 
-    /// Name and value. `index` counts from 0.
-    pub(super) fn get(&self, index: usize) -> Option<(Name, &[u8], &[u8])> {
+    /// Whether it is valid, and its name and value. `index` counts from 0.
+    pub(super) fn get(&self, index: usize) -> Option<(bool, Name, &[u8], &[u8])> {
         let entry = self.entries.get(index)?;
         let (name, value) = entry.text.split_at(entry.name_len);
-        Some((entry.name, name, value))
+        Some((entry.is_valid, entry.name, name, value))
     }
 
     fn evict(&mut self, room: usize) {
@@ -159,14 +169,14 @@ mod tests {
     #[test]
     fn the_table_is_bounded() {
         let mut table = Dynamic::new(100);
-        table.insert(Name::OTHER, 1, b"aA");
-        table.insert(Name::OTHER, 1, b"bB");
-        assert_eq!((table.get(0), table.size()), (Some((Name::OTHER, &b"b"[..], &b"B"[..])), 68));
-        table.insert(Name::OTHER, 1, b"cC"); // 102 would be too much
-        assert_eq!((table.get(1).map(|entry| entry.1), table.get(2)), (Some(&b"b"[..]), None));
-        table.insert(Name::OTHER, 1, &[b'd'; 100]);
+        table.insert(Name::OTHER, true, 1, b"aA");
+        table.insert(Name::OTHER, true, 1, b"bB");
+        assert_eq!((table.get(0), table.size()), (Some((true, Name::OTHER, &b"b"[..], &b"B"[..])), 68));
+        table.insert(Name::OTHER, true, 1, b"cC"); // 102 would be too much
+        assert_eq!((table.get(1).map(|entry| entry.2), table.get(2)), (Some(&b"b"[..]), None));
+        table.insert(Name::OTHER, true, 1, &[b'd'; 100]);
         assert_eq!((table.get(0), table.size()), (None, 0));
-        table.insert(Name::OTHER, 1, b"aA");
+        table.insert(Name::OTHER, true, 1, b"aA");
         table.resize(0);
         assert_eq!((table.get(0), table.size()), (None, 0));
     }

@@ -102,6 +102,23 @@ fn more_than_a_window_holds_is_refused() {
 }
 
 #[test]
+fn what_has_come_whole_and_is_not_read_takes_room_all_the_same() {
+    let mut peer = Peer::new();
+    let mut uploads = Vec::new();
+    for id in [1, 3, 5, 7] {
+        uploads.push(peer.post(id, &[]));
+        peer.send(&data(id, &[0; 16_384], false).repeat(15));
+        peer.send(&data(id, &[0; 16_384], true));
+    }
+    assert_eq!(peer.seen(), [], "the connection's window is used up");
+    while let Poll::Ready(Some(Ok(_))) = read(&mut uploads[0]) {}
+    assert_eq!(peer.seen(), []);
+    while let Poll::Ready(Some(Ok(_))) = read(&mut uploads[1]) {}
+    let seen = peer.seen();
+    assert_eq!((kinds(&seen), frame::number(&seen[0].1)), (vec![(kind::WINDOW_UPDATE, 0, 0)], Some(1 << 19)));
+}
+
+#[test]
 fn padding_is_room_too_and_nobodys_data() {
     let mut peer = Peer::new();
     let mut upload = peer.post(1, &[("content-length", "2")]);
@@ -123,7 +140,7 @@ fn what_nobody_wants_gives_its_room_back() {
         let id = 2 * n + 1;
         drop(peer.post(id, &[]));
         peer.send(&data(id, &[0; 16_384], false).repeat(4));
-        peer.core.respond(id, |block| block.status(403));
+        peer.respond(id, |block| block.status(403));
         let seen = peer.seen();
         updates +=
             seen.iter().filter(|(head, _)| head.kind == kind::WINDOW_UPDATE && head.stream == 0).count();

@@ -8,12 +8,12 @@ const STREAM: u8 = kind::RST_STREAM;
 #[test]
 fn what_is_not_http2_ends_at_once() {
     for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rX", b"\0"] {
-        let mut peer = Peer { core: Core::new(), fields: Fields::new(100) };
+        let mut peer = Peer { core: Core::new(), fields: Fields::new(100), blocks: Blocks::new() };
         assert_eq!(peer.refusal(bytes), Some((CONNECTION, 1)));
     }
     // RFC 9113 §3.4: SETTINGS first, and not a confirmation of ours.
     for first in [raw(kind::PING, 0, 0, &[0; 8]), raw(kind::SETTINGS, flag::ACK, 0, &[])] {
-        let mut peer = Peer { core: Core::new(), fields: Fields::new(100) };
+        let mut peer = Peer { core: Core::new(), fields: Fields::new(100), blocks: Blocks::new() };
         peer.send(PREFACE);
         assert_eq!(peer.refusal(&first), Some((CONNECTION, 1)));
         assert!(!peer.core.is_reading() && peer.core.is_over());

@@ -13,8 +13,9 @@ use bytes::Bytes;
 
 use super::core::{Core, End, Request};
 use super::frame::{self, HEAD, Head, PREFACE, flag, kind, setting};
-use super::hpack::Fields;
+use super::hpack::{Blocks, Fields};
 use super::request::tests::block;
+use super::send::Block;
 use super::stream::{Broken, Source};
 use super::upload::Upload;
 
@@ -50,6 +51,7 @@ impl Source for Pieces {
 struct Peer {
     core: Core<Pieces>,
     fields: Fields,
+    blocks: Blocks,
 }
 
 /// A frame that has come back.
@@ -66,7 +68,8 @@ impl Peer {
     }
 
     fn with_settings(settings: &[(u16, u32)]) -> Self {
-        let mut peer = Self { core: Core::new(), fields: Fields::new(super::HEADER_LIST) };
+        let mut peer =
+            Self { core: Core::new(), fields: Fields::new(super::HEADER_LIST), blocks: Blocks::new() };
         let mut greeting = PREFACE.to_vec();
         frame::write_settings(settings, &mut greeting);
         assert!(peer.send(&greeting).is_empty());
@@ -92,7 +95,7 @@ impl Peer {
     fn get(&mut self, id: u32, fields: &[(&str, &str)], length: usize) {
         let request = self.ask(id, &[&GET[..], fields].concat(), true);
         assert!(self.core.open(&request, Pieces::of(length)).is_none());
-        self.core.respond(id, |block| block.status(200));
+        self.respond(id, |block| block.status(200));
     }
 
     /// Answers at once, if there is room.
@@ -100,12 +103,16 @@ impl Peer {
         if !self.core.fits(body.len() as u64) {
             return false;
         }
-        let mut block = self.core.begin(request.id);
+        let mut block = self.core.begin(request.id, &mut self.blocks);
         block.status(200);
         fields.iter().for_each(|(name, value)| block.field(name.as_bytes(), value.as_bytes()));
         block.end(body.is_empty());
         self.core.end_at_once(request, body.len(), |output| output.end().extend(body));
         true
+    }
+
+    fn respond(&mut self, id: u32, tell: impl FnOnce(&mut Block<'_>)) {
+        self.core.respond(id, &mut self.blocks, tell);
     }
 
     fn post(&mut self, id: u32, fields: &[(&str, &str)]) -> Upload {
@@ -203,7 +210,7 @@ fn we_greet_first_and_confirm_settings() {
     core.output.slices(&mut slices);
     let head = Head::read(slices[0].first_chunk().unwrap());
     assert_eq!((head.kind, head.flags, head.stream), (kind::SETTINGS, 0, 0)); // RFC 9113 §3.4
-    let mut peer = Peer { core, fields: Fields::new(1000) };
+    let mut peer = Peer { core, fields: Fields::new(1000), blocks: Blocks::new() };
     peer.seen();
     peer.send(PREFACE);
     assert_eq!(peer.seen(), []);
@@ -246,7 +253,7 @@ fn an_answer_without_room_is_not_given_at_once() {
 fn an_answer_ends_the_request_that_is_still_being_sent() {
     let mut peer = Peer::new();
     let upload = peer.post(1, &[]);
-    peer.core.respond(1, |block| block.status(403));
+    peer.respond(1, |block| block.status(403));
     let seen = peer.seen();
     assert_eq!(kinds(&seen)[1..], [(kind::RST_STREAM, 0, 1)]);
     assert_eq!(seen[1].1, [0, 0, 0, 0]); // NO_ERROR (RFC 9113 §8.1)

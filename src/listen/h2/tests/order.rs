@@ -44,7 +44,7 @@ fn what_is_blocked_lets_others_go_first() {
     let mut peer = asked(&[]);
     let request = peer.ask(1, &[&GET[..], &[("priority", "u=0")]].concat(), true);
     peer.core.open(&request, Pieces { open: true, ..Pieces::default() });
-    peer.core.respond(1, |block| block.status(200));
+    peer.respond(1, |block| block.status(200));
     peer.get(3, &[], LARGE);
     assert_eq!(order(&peer.seen()), [(3, LARGE)]);
     peer.core.streams.get_mut(1).unwrap().work = Pieces::of(5);

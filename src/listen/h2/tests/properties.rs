@@ -40,7 +40,7 @@ fn run(bytes: &[u8], sizes: &[usize]) -> Vec<u8> {
                 0 => drop(peer.answer(&request, &[("server", "a")], b"abc")),
                 1 => {
                     uploads.extend(peer.core.open(&request, Pieces::of(20_000)));
-                    peer.core.respond(request.id, |block| block.status(200));
+                    peer.respond(request.id, |block| block.status(200));
                 }
                 _ => uploads.extend(peer.core.open(&request, Pieces { open: true, ..Pieces::default() })),
             }
@@ -59,7 +59,7 @@ proptest! {
     #[test]
     fn any_octets_are_endured(bytes in proptest::collection::vec(any::<u8>(), 0..2_000)) {
         run(&bytes, &[100]);
-        let mut peer = Peer { core: Core::new(), fields: Fields::new(1_000) };
+        let mut peer = Peer { core: Core::new(), fields: Fields::new(1_000), blocks: Blocks::new() };
         peer.send(&bytes);
     }
 
