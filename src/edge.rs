@@ -27,6 +27,9 @@ use crate::route::pattern::{InvalidPattern, Pattern};
 use crate::route::{Behaviors, Hosts};
 use crate::semantics::place::Place;
 
+/// Seconds for which a viewer may remember that there is HTTP/3 (behaviour §2.3).
+const ALT_SVC_MAX_AGE: u32 = 86_400;
+
 /// All that a request needs.
 #[derive(Debug)]
 pub struct Edge {
@@ -67,6 +70,9 @@ pub struct Site {
     pub geo_restriction: Option<GeoRestriction>,
     /// `None`: nothing of this distribution depends on where a viewer is.
     places: Option<Arc<geo::Database>>,
+    http3: bool,
+    /// Told over HTTP/1 and HTTP/2 with TLS: where HTTP/3 is (RFC 7838, behaviour §2.3). Empty: nowhere.
+    alt_svc: OnceLock<HeaderValue>,
 }
 
 /// The ports that a redirect may name.
@@ -158,6 +164,11 @@ impl Edge {
     pub fn set_https_port(&self, port: u16) {
         // The listeners of one process are bound once.
         let _ = self.https_listener.set(port);
+        let port = self.public_https_port.unwrap_or(port);
+        for site in self.distributions.iter().filter(|site| site.http3) {
+            let value = format!("h3=\":{port}\"; ma={ALT_SVC_MAX_AGE}");
+            let _ = site.alt_svc.set(HeaderValue::try_from(value).expect("digits and a name are a value"));
+        }
     }
 
     #[must_use]
@@ -258,6 +269,12 @@ impl Site {
         self.places.as_ref().map(|places| Box::new(places.place(viewer)))
     }
 
+    /// `None`: it is not served by HTTP/3.
+    #[must_use]
+    pub fn alt_svc(&self) -> Option<&HeaderValue> {
+        self.alt_svc.get()
+    }
+
     /// The path that a request for the root means; any other path is itself (behaviour §1.4).
     #[must_use]
     pub fn substitute_root<'a>(&'a self, raw_path: &'a str) -> Cow<'a, str> {
@@ -292,6 +309,8 @@ impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
             places: self.places.clone().filter(|_| needs_places(distribution)),
             default_root: distribution.default_root_object.as_ref().map(|object| format!("/{object}")),
             cache_tag_header: distribution.cache_tag_header.clone(),
+            http3: distribution.http3,
+            alt_svc: OnceLock::new(),
         })
     }
 

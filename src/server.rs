@@ -61,13 +61,13 @@ pub async fn start(
         metrics.cert_not_after(&name, not_after);
     }
     let log = AccessLog::open(&config.log.access, Arc::clone(&config.identity.pop))?;
-    let bound = listen::bind(&config.listen)?;
+    let bound = listen::bind(&config.listen, config.has_http3())?;
     let (http, https, admin) = (bound.http, bound.https, bound.admin);
     let edge = Edge::new(config, Arc::clone(&metrics), log, credentials)?;
     metrics.config_loaded(crate::clock::now().as_secs());
 
     let handshakes = Handshakes::new(&certificates, config);
-    let (serving, admin_listener) = bound.serve(&edge, &handshakes, config.listen.grace)?;
+    let (serving, admin_listener) = bound.serve(&edge, &handshakes, &config.listen)?;
     let (stop_admin, admin_stopped) = watch::channel(false);
     let admin_task = tokio::spawn(admin::serve(
         tokio::net::TcpListener::from_std(admin_listener)?,

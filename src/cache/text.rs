@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, SERVER};
+use http::header::{ALT_SVC, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, SERVER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memchr;
 
@@ -16,6 +16,7 @@ pub struct Text {
     content_length: Option<u64>,
     has_date: bool,
     has_server: bool,
+    has_alt_svc: bool,
 }
 
 /// Fields that are reckoned, or said by the edge itself, in each answer anew (behaviour §9.1).
@@ -48,6 +49,7 @@ impl Text {
         match *name {
             DATE => self.has_date = true,
             SERVER => self.has_server = true,
+            ALT_SVC => self.has_alt_svc = true,
             ETAG if self.etag.is_empty() => self.etag = place(),
             CONTENT_TYPE if self.content_type.is_empty() => self.content_type = place(),
             CONTENT_LENGTH => {
@@ -101,6 +103,11 @@ impl Text {
     #[must_use]
     pub fn has_server(&self) -> bool {
         self.has_server
+    }
+
+    #[must_use]
+    pub fn has_alt_svc(&self) -> bool {
+        self.has_alt_svc
     }
 
     #[must_use]

@@ -44,6 +44,14 @@ pub struct Config {
     pub distributions: Vec<Distribution>,
 }
 
+impl Config {
+    /// Some distribution has switched HTTP/3 on, so UDP is to be served, too.
+    #[must_use]
+    pub fn has_http3(&self) -> bool {
+        self.distributions.iter().any(|distribution| distribution.http3)
+    }
+}
+
 /// How this edge names itself in `Via`, `X-Cache`, `Server` (of its own pages) and `X-Amz-Cf-Pop`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -68,6 +76,8 @@ pub struct Listen {
     pub drain_delay: Duration,
     /// From then on, how long requests in flight may take.
     pub grace: Duration,
+    /// HTTP/3 handshakes at a time with viewers who have not shown that they are where their packets say. More must show it.
+    pub unproven_handshakes: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,6 +162,8 @@ pub struct Distribution {
     pub minimum_protocol_version: Option<SecurityPolicy>,
     /// Such handshakes may agree on HTTP/2 (behaviour §2.3).
     pub http2: bool,
+    /// They may agree on HTTP/3.
+    pub http3: bool,
     pub geo_restriction: Option<GeoRestriction>,
 }
 

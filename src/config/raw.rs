@@ -78,6 +78,7 @@ pub struct Listen {
     pub fast_path: Field<bool>,
     pub drain_delay: Field<Amount>,
     pub grace: Field<Amount>,
+    pub unproven_handshakes: Field<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

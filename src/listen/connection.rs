@@ -31,27 +31,27 @@ use crate::observe::metrics::Metrics;
 use crate::pipeline::tx::{Connection, Secured, Tracked};
 
 /// A handshake that takes longer is given up.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// From the first byte of a request head to its last, and between two requests.
 pub(super) const HEADER_READ: Duration = Duration::from_secs(30);
 /// Read buffer of a connection: what is over 32,768 bytes must still be read to be answered with 494 (behaviour
 /// §2.4). Beyond this hyper itself answers 431.
 pub(super) const READ_BUFFER: usize = 128 << 10;
 /// The same for HTTP/2's decoded header list.
-const HEADER_LIST: u32 = 64 << 10;
+pub(super) const HEADER_LIST: u32 = 64 << 10;
 /// Requests at a time on one HTTP/2 connection.
-const STREAMS: u32 = 128;
+pub(super) const STREAMS: u32 = 128;
 /// A silent HTTP/2 connection is asked whether it still lives.
-const PING: Duration = Duration::from_secs(30);
+pub(super) const PING: Duration = Duration::from_secs(30);
 /// Plaintext that rustls may hold: with 256 KiB a large body costs a third less than with its default of 64.
 const TLS_BUFFER: usize = 256 << 10;
 
 /// A write that makes no progress for this long ends the connection.
-const SEND: Duration = Duration::from_secs(60);
+pub(super) const SEND: Duration = Duration::from_secs(60);
 /// A connection without a request for this long, and for at most twice as long, is closed.
 pub(super) const IDLE: Duration = Duration::from_secs(60);
 /// What a connection that has been told to end may take for it, with no request in flight.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a connection comes in.
 #[derive(Clone)]
@@ -222,7 +222,7 @@ async fn drive<S, E>(
 }
 
 /// Waits until nothing has been asked, or is still being answered, for `period`.
-async fn idle(connection: &Arc<Connection>, period: Duration) {
+pub(super) async fn idle(connection: &Arc<Connection>, period: Duration) {
     let mut seen = None;
     loop {
         let requests = connection.requests();

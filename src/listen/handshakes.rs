@@ -10,7 +10,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::certs::Certificates;
-use super::tls;
+use super::{h3, tls};
 use crate::config::{Config, Distribution, SecurityPolicy};
 use crate::pipeline::tx::Secured;
 use crate::policy::authority::Authority;
@@ -24,6 +24,7 @@ pub struct Handshakes {
     /// By the name in the handshake. `None`: everybody is offered the same, and nobody looks at the name first.
     by_name: Option<Arc<Hosts<Arc<ServerConfig>>>>,
     certificates: Arc<Certificates>,
+    http3: Option<h3::Offer>,
 }
 
 impl Handshakes {
@@ -60,7 +61,13 @@ impl Handshakes {
             }
         }
         let by_name = (offers.len() > 1).then(|| Arc::new(by_name));
-        Self { own, by_name, certificates: Arc::clone(certificates) }
+        let http3 = h3::Offer::new(certificates, config);
+        Self { own, by_name, certificates: Arc::clone(certificates), http3 }
+    }
+
+    /// `None`: nobody is offered HTTP/3.
+    pub(super) fn http3(&self) -> Option<&h3::Offer> {
+        self.http3.as_ref()
     }
 
     pub(super) async fn accept<S>(&self, stream: S) -> io::Result<TlsStream<S>>

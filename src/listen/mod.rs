@@ -9,6 +9,8 @@ mod connection;
 mod deadlines;
 mod h1;
 mod h2;
+#[cfg_attr(not(feature = "http3"), path = "no_h3.rs")]
+mod h3;
 mod handshakes;
 mod interim;
 mod patience;
@@ -16,7 +18,7 @@ mod rewound;
 pub mod tls;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -44,6 +46,8 @@ pub struct Bound {
     pub admin: SocketAddr,
     workers: Vec<Pair>,
     admin_listener: std::net::TcpListener,
+    /// For HTTP/3, on the port of `https`.
+    udp: Option<UdpSocket>,
 }
 
 #[derive(Debug)]
@@ -52,15 +56,16 @@ struct Pair {
     https: std::net::TcpListener,
 }
 
-/// Binds everything, or nothing.
+/// Binds everything, or nothing; UDP only for HTTP/3.
 ///
 /// # Errors
 /// The address, and why it cannot be bound.
-pub fn bind(listen: &Listen) -> io::Result<Bound> {
+pub fn bind(listen: &Listen, http3: bool) -> io::Result<Bound> {
     for address in [listen.http, listen.https] {
         refuse_shared(address)?;
     }
-    let first = Pair { http: bind_one(listen.http)?, https: bind_one(listen.https)? };
+    let (https, udp) = bind_https(listen.https, http3)?;
+    let first = Pair { http: bind_one(listen.http)?, https };
     let (http, https) = (first.http.local_addr()?, first.https.local_addr()?);
     let mut workers = vec![first];
     for _ in 1..listen.workers.max(1) {
@@ -69,7 +74,28 @@ pub fn bind(listen: &Listen) -> io::Result<Bound> {
     let admin_listener =
         std::net::TcpListener::bind(listen.admin).map_err(|error| naming(listen.admin, &error))?;
     admin_listener.set_nonblocking(true)?;
-    Ok(Bound { http, https, admin: admin_listener.local_addr()?, workers, admin_listener })
+    Ok(Bound { http, https, admin: admin_listener.local_addr()?, workers, admin_listener, udp })
+}
+
+/// TCP, and UDP on the same port; a port of the system's choice may be free for one and taken for the other.
+fn bind_https(address: SocketAddr, http3: bool) -> io::Result<(std::net::TcpListener, Option<UdpSocket>)> {
+    let mut attempts = if address.port() == 0 { 10 } else { 1 };
+    loop {
+        let tcp = bind_one(address)?;
+        if !http3 {
+            return Ok((tcp, None));
+        }
+        let bound = tcp.local_addr()?;
+        attempts -= 1;
+        match h3::bind(bound) {
+            Ok(udp) => return Ok((tcp, Some(udp))),
+            Err(error) if attempts == 0 => {
+                let error = io::Error::new(error.kind(), format!("UDP, for HTTP/3: {error}"));
+                return Err(naming(bound, &error));
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 /// `SO_REUSEPORT` would let a second edge bind what a first one serves, and take half of its viewers. A socket without
@@ -102,6 +128,7 @@ fn naming(address: SocketAddr, error: &io::Error) -> io::Error {
 pub struct Serving {
     stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
+    reception: Option<h3::Reception>,
 }
 
 impl Bound {
@@ -113,11 +140,22 @@ impl Bound {
         self,
         edge: &Arc<Edge>,
         handshakes: &Handshakes,
-        grace: Duration,
+        listen: &Listen,
     ) -> io::Result<(Serving, std::net::TcpListener)> {
         edge.set_https_port(self.https.port());
         let stop = watch::Sender::new(false);
         let live = Arc::new(Live::default());
+        let count = self.workers.len();
+        let (reception, arrivals) = match (self.udp, handshakes.http3()) {
+            (Some(udp), Some(offer)) => {
+                let unproven = listen.unproven_handshakes;
+                let (reception, arrivals) =
+                    h3::open(udp, offer, count, unproven, &edge.metrics, stop.subscribe())?;
+                (Some(reception), arrivals)
+            }
+            _ => (None, Vec::new()),
+        };
+        let mut arrivals = arrivals.into_iter();
         let mut workers = Vec::new();
         for (index, pair) in self.workers.into_iter().enumerate() {
             let worker = Worker {
@@ -125,17 +163,18 @@ impl Bound {
                 handshakes: handshakes.clone(),
                 stop: stop.subscribe(),
                 live: Arc::clone(&live),
-                grace,
+                grace: listen.grace,
             };
+            let arrivals = arrivals.next();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = std::thread::Builder::new().name(format!("edge-{index}"));
             workers.push(thread.spawn(move || {
-                runtime.block_on(worker.run(pair));
+                runtime.block_on(worker.run(pair, arrivals));
                 // A name that is still being looked up must not hold up the end.
                 runtime.shutdown_background();
             })?);
         }
-        Ok((Serving { stop, workers }, self.admin_listener))
+        Ok((Serving { stop, workers, reception }, self.admin_listener))
     }
 }
 
@@ -148,6 +187,9 @@ impl Serving {
                 if worker.join().is_err() {
                     tracing::error!("a worker panicked");
                 }
+            }
+            if let Some(reception) = self.reception {
+                reception.close();
             }
         });
         if joined.await.is_err() {
@@ -165,18 +207,38 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(self, pair: Pair) {
+    async fn run(self, pair: Pair, arrivals: Option<h3::Arrivals>) {
         let deadlines = Arc::new(Deadlines::default());
         tokio::spawn(Arc::clone(&deadlines).tick(self.stop.clone()));
         let accepting = async {
             tokio::join!(
                 self.accept(pair.http, Door::Plain, &deadlines),
                 self.accept(pair.https, Door::Tls(self.handshakes.clone()), &deadlines),
+                self.quic(arrivals),
             )
         };
         accepting.await;
         if tokio::time::timeout(self.grace, self.live.none_left()).await.is_err() {
             tracing::warn!("the grace period is over; the last connections are cut");
+        }
+    }
+
+    /// Serves those who come by HTTP/3.
+    async fn quic(&self, arrivals: Option<h3::Arrivals>) {
+        let Some(mut arrivals) = arrivals else { return };
+        let mut stop = self.stop.clone();
+        loop {
+            let arrival = tokio::select! {
+                arrival = arrivals.next() => arrival,
+                _ = stop.wait_for(|&stop| stop) => return,
+            };
+            let Some(arrival) = arrival else { return };
+            let guest = Guest::new(&self.live);
+            let served = arrival.serve(Arc::clone(&self.edge), self.stop.clone());
+            tokio::spawn(async move {
+                served.await;
+                drop(guest);
+            });
         }
     }
 

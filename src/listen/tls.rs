@@ -64,7 +64,7 @@ pub fn facts(connection: &ServerConnection) -> TlsFacts {
 }
 
 /// OpenSSL's names for TLS 1.2, as CloudFront writes them.
-fn cipher(suite: CipherSuite) -> Option<&'static str> {
+pub(super) fn cipher(suite: CipherSuite) -> Option<&'static str> {
     Some(match suite {
         CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
         CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",

@@ -48,6 +48,7 @@ pub struct Metrics {
     invalidations: IntCounter,
     reload_successful: IntGauge,
     reload_success_timestamp: IntGauge,
+    http3_retries: IntCounter,
 }
 
 impl Metrics {
@@ -130,6 +131,10 @@ impl Metrics {
                 "edgeseal_config_last_reload_success_timestamp_seconds",
                 "When the configuration in force was read.",
             ),
+            http3_retries: f.counter(
+                "edgeseal_http3_retries_total",
+                "HTTP/3 viewers who had to show first that they are where their packets say.",
+            ),
             hook: RwLock::new(None),
             families: Vec::new(),
         };
@@ -156,12 +161,17 @@ impl Metrics {
         }
     }
 
-    /// Counts a connection for as long as the guard lives. `protocol` as ALPN has it: `http/1.1`, `h2`.
+    /// Counts a connection for as long as the guard lives. `protocol` as ALPN has it: `http/1.1`, `h2`, `h3`.
     #[must_use]
     pub fn connection(&self, protocol: &'static str) -> ConnectionGuard {
         let open = self.connections.with_label_values(&[protocol]);
         open.inc();
         ConnectionGuard { open }
+    }
+
+    /// A viewer must show that it gets what is sent to it (RFC 9000 §8.1.2).
+    pub fn http3_retry(&self) {
+        self.http3_retries.inc();
     }
 
     pub fn tls_handshake_error(&self, reason: &'static str) {

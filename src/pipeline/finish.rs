@@ -1,6 +1,6 @@
 //! What every response carries (behaviour §9.1).
 
-use http::header::{CONTENT_LENGTH, DATE, HeaderName, SERVER, VIA};
+use http::header::{ALT_SVC, CONTENT_LENGTH, DATE, HeaderName, SERVER, VIA};
 use http::{HeaderValue, Response};
 use http_body::Body as _;
 
@@ -46,6 +46,10 @@ pub(super) fn seal(
     headers.insert(X_AMZ_CF_POP, edge.marks.pop());
     if let Ok(id) = HeaderValue::from_str(tx.request_id()) {
         headers.insert(X_AMZ_CF_ID, id);
+    }
+    // What an origin says of itself is not true of this edge, and is replaced.
+    if let Some(alternative) = tx.alternative() {
+        headers.insert(ALT_SVC, alternative.clone());
     }
     if !headers.contains_key(SERVER) {
         headers.insert(SERVER, edge.marks.server());

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderName, REFERER, USER_AGENT};
+use http::header::{ALT_SVC, HOST, HeaderName, HeaderValue, REFERER, USER_AGENT};
 use http::{Method, StatusCode, Version};
 
 use super::deliver::{self, Wanted};
 use super::tx::{Connection, RequestId};
 use crate::cache::object::{Content, Object};
 use crate::clock::{self, Moment};
-use crate::config::ViewerProtocolPolicy;
+use crate::config::{Behavior, ViewerProtocolPolicy};
 use crate::edge::{Edge, Site};
 use crate::observe::record::{DetailedResult, Record, ResultType};
 use crate::origin::request;
@@ -48,6 +48,8 @@ pub struct Hit<'e> {
     site: &'e Arc<Site>,
     dressed: Dressed<'e>,
     cache_status: Option<Story>,
+    /// Where the viewer finds HTTP/3.
+    alternative: Option<&'e HeaderValue>,
     pub facts: Facts,
 }
 
@@ -105,12 +107,23 @@ pub fn answer<'e>(edge: &'e Edge, connection: &Connection, received: &Received<'
     };
     let Content::Whole(_) = object.content() else { return None };
     let wanted = deliver::examine(&view, &object.head, Some(object.len())).ok()?;
+    let alternative = site.alt_svc().filter(|_| view.secure && view.version != Version::HTTP_3);
+    if alternative.is_some() && says_alternative(&object, behavior) {
+        return None;
+    }
     let dressed = Dressed::of(&object, behavior, &wanted, &view)?;
 
     connection.count_request();
     let cache_status = edge.cache_status.then(|| Story::hit(object.fresh_for(now)));
     let facts = Facts::new(object, &wanted, received.method, began);
-    Some(Hit { edge, site, dressed, cache_status, facts })
+    Some(Hit { edge, site, dressed, cache_status, alternative, facts })
+}
+
+/// It must make way for the edge's own.
+fn says_alternative(object: &Object, behavior: &Behavior) -> bool {
+    let policy = behavior.response_headers_policy.as_ref();
+    object.head.fields().has_alt_svc()
+        || policy.is_some_and(|policy| policy.custom.iter().any(|header| header.name == ALT_SVC))
 }
 
 impl<'e> Hit<'e> {
@@ -126,6 +139,9 @@ impl<'e> Hit<'e> {
         let member = |story: &Story| cache_status::member(&self.edge.identity.name, story);
         if let Some(member) = self.cache_status.as_ref().and_then(member) {
             to.field("cache-status", member.as_bytes());
+        }
+        if let Some(alternative) = self.alternative {
+            to.field("alt-svc", alternative.as_bytes());
         }
         to.field("x-amz-cf-id", facts.request_id.as_str().as_bytes());
         if !has_server {

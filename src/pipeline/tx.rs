@@ -205,6 +205,12 @@ impl Transaction {
         }
     }
 
+    /// Where a viewer that came by HTTP/1 or HTTP/2 over TLS finds HTTP/3 (behaviour §2.3).
+    pub(super) fn alternative(&self) -> Option<&HeaderValue> {
+        let alternative = self.site.as_ref()?.alt_svc()?;
+        (self.is_secure() && self.asked.version != Version::HTTP_3).then_some(alternative)
+    }
+
     pub(super) fn is_secure(&self) -> bool {
         self.connection.tls.is_some()
     }

@@ -16,6 +16,8 @@ mod failover;
 mod faults;
 #[cfg(feature = "geo")]
 mod geo;
+#[cfg(feature = "http3")]
+mod http3;
 mod import;
 mod interim;
 mod invalidation;

@@ -81,6 +81,7 @@ fn listen(table: &mut Table<'_>) -> raw::Listen {
         fast_path: table.field("fast_path"),
         drain_delay: table.field("drain_delay"),
         grace: table.field("grace"),
+        unproven_handshakes: table.field("unproven_handshakes"),
     }
 }
 

@@ -57,6 +57,7 @@ fn distribution(
         .unwrap_or("default");
     let origins = origins(report, typed, id, env);
     let groups = origin_group::groups(report, &raw.origin_groups, &origins);
+    let (http2, http3) = settings::http_version(report, &raw.http_version);
     let scope = Scope { at: &typed.at, origins: &origins, named, groups: &groups, has_places };
     let behaviors = behavior::behaviors(report, raw, &scope);
     report.text(&raw.comment, |text| text.chars().count() <= 128, "text of at most 128 characters");
@@ -71,7 +72,8 @@ fn distribution(
         cache_tag_header: cache_tag_header(report, &raw.cache_tag_header),
         geo_restriction: geo::restriction(report, &raw.geo_restriction, has_places),
         minimum_protocol_version: settings::security_policy(report, &raw.minimum_protocol_version),
-        http2: settings::http2(report, &raw.http_version),
+        http2,
+        http3,
         origins,
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn listen(report: &mut Report, raw: &raw::Listen, env: &Environment) 
         fast_path: *raw.fast_path.value().unwrap_or(&true),
         drain_delay: report.duration(&raw.drain_delay, Duration::ZERO..=DAY, Duration::ZERO),
         grace: report.duration(&raw.grace, Duration::ZERO..=DAY, Duration::from_secs(30)),
+        unproven_handshakes: report.whole(&raw.unproven_handshakes, 0..=65_536).unwrap_or(256),
     }
 }
 

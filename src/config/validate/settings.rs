@@ -67,21 +67,23 @@ pub(super) fn security_policy(report: &mut Report, field: &Field<String>) -> Opt
     found
 }
 
-/// behaviour §2.3. HTTP/1 is always spoken.
-pub(super) fn http2(report: &mut Report, field: &Field<String>) -> bool {
-    let Some(typed) = field.given() else { return true };
+/// HTTP/2, HTTP/3 (behaviour §2.3). HTTP/1 is always spoken.
+pub(super) fn http_version(report: &mut Report, field: &Field<String>) -> (bool, bool) {
+    let Some(typed) = field.given() else { return (true, false) };
     match typed.value.to_ascii_lowercase().as_str() {
-        "http1.1" => false,
-        "http2" => true,
-        "http3" | "http2and3" => {
-            let message = "HTTP/3 is not offered yet";
-            report.warn(&typed.at, message, "viewers use HTTP/2 instead; nothing need be done");
-            true
+        "http1.1" => (false, false),
+        "http2" => (true, false),
+        "http3" | "http2and3" if !cfg!(feature = "http3") => {
+            let message = "this edgeseal was built without HTTP/3";
+            report.warn(&typed.at, message, "viewers use HTTP/2 instead; build it with the feature http3");
+            (true, false)
         }
+        "http3" => (false, true),
+        "http2and3" => (true, true),
         _ => {
             let message = format!("InvalidArgument: {:?} is not a version", typed.value);
             report.error(&typed.at, message, "one of http1.1, http2, http3, http2and3");
-            true
+            (true, false)
         }
     }
 }

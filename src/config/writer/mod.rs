@@ -52,8 +52,17 @@ fn write_identity(text: &mut Text, raw::Identity { name, pop }: &raw::Identity) 
 }
 
 fn write_listen(text: &mut Text, listen: &raw::Listen) {
-    let raw::Listen { http, https, admin, public_https_port, workers, fast_path, drain_delay, grace } =
-        listen;
+    let raw::Listen {
+        http,
+        https,
+        admin,
+        public_https_port,
+        workers,
+        fast_path,
+        drain_delay,
+        grace,
+        unproven_handshakes,
+    } = listen;
     text.section("listen", |text| {
         text.field("http", http);
         text.field("https", https);
@@ -63,6 +72,7 @@ fn write_listen(text: &mut Text, listen: &raw::Listen) {
         text.field("fast_path", fast_path);
         text.field("drain_delay", drain_delay);
         text.field("grace", grace);
+        text.field("unproven_handshakes", unproven_handshakes);
     });
 }
 

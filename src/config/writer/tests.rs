@@ -84,6 +84,7 @@ impl Maker {
                 fast_path: self.flag(),
                 drain_delay: self.amount(),
                 grace: self.amount(),
+                unproven_handshakes: self.number(),
             },
             tls: raw::Tls {
                 minimum_protocol_version: self.text(),

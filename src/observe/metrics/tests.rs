@@ -8,7 +8,7 @@ use super::*;
 use crate::observe::record::{DetailedResult, Record, ResultType};
 
 /// interface.md, "Metrics".
-const NAMES: [(&str, &str); 24] = [
+const NAMES: [(&str, &str); 25] = [
     ("edgeseal_build_info", "gauge"),
     ("edgeseal_requests_total", "counter"),
     ("edgeseal_request_duration_seconds", "histogram"),
@@ -33,6 +33,7 @@ const NAMES: [(&str, &str); 24] = [
     ("edgeseal_invalidations_total", "counter"),
     ("edgeseal_config_last_reload_successful", "gauge"),
     ("edgeseal_config_last_reload_success_timestamp_seconds", "gauge"),
+    ("edgeseal_http3_retries_total", "counter"),
 ];
 
 const OPEN: Option<&str> = Some("application/openmetrics-text");

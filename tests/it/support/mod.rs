@@ -4,6 +4,8 @@ pub mod command;
 #[cfg(feature = "geo")]
 pub mod mmdb;
 pub mod process;
+#[cfg(feature = "http3")]
+pub mod quic;
 pub mod scripted;
 pub mod viewer;
 

@@ -75,15 +75,18 @@ fn the_complete_example_is_accepted() {
     let loaded = load_files(&[file("site", EXAMPLE)], &[]).unwrap();
     let told: Vec<_> =
         loaded.warnings.iter().map(|finding| (finding.key.as_str(), finding.place.line)).collect();
-    let expected = [
+    let mut expected = vec![
         ("DistributionConfig.Origins.Items[0].OriginAccessControlId", Some(14)),
         ("DistributionConfig.ViewerCertificate.ACMCertificateArn", Some(35)),
-        ("DistributionConfig.HttpVersion", Some(40)),
     ];
+    if !cfg!(feature = "http3") {
+        expected.push(("DistributionConfig.HttpVersion", Some(40)));
+    }
     let names =
         |list: &[(&str, Option<usize>)]| list.iter().map(|(key, _)| (*key).to_owned()).collect::<Vec<_>>();
     assert_eq!(names(&told), names(&expected), "{:#?}", loaded.warnings);
     let distribution = &loaded.config.distributions[0];
+    assert_eq!((distribution.http2, distribution.http3), (true, cfg!(feature = "http3"))); // behaviour §2.3
     assert_eq!((&*distribution.id, &*distribution.aliases[0]), ("site", "files.example.com"));
     assert_eq!(distribution.default_root_object.as_deref(), Some("index.html"));
     assert_eq!(&*distribution.behaviors[0].cache_policy.name, "CachingOptimized");

@@ -1,0 +1,251 @@
+//! One request: its head, the pipeline's answer, and the stream's end.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt as _;
+use tokio::time::timeout;
+
+use super::frame::{self, Code, Fault, kind};
+use super::head::{Asked, Head};
+use super::qpack::{self, Undecodable};
+use super::stream::{Inbound, Outbound, Streaming, Upload, section, skip, undecodable};
+use crate::edge::Edge;
+use crate::listen::connection::{HEADER_LIST, HEADER_READ, SEND};
+use crate::origin::error::OriginError;
+use crate::origin::upload::Incoming;
+use crate::pipeline;
+use crate::pipeline::tx::{Connection, Tracked};
+
+const PRIORITY: HeaderName = HeaderName::from_static("priority");
+/// How long the end of a request is waited for that says neither how long its body is nor that there is none.
+const FIRST_BYTE: Duration = Duration::from_millis(200);
+/// For a viewer to receive what it has been sent: a send window at 16 KB/s.
+const LAST_BYTES: Duration = Duration::from_secs(300);
+
+/// Answers the request that comes on this stream.
+pub(super) async fn serve(
+    edge: Arc<Edge>,
+    connection: Arc<Connection>,
+    quic: quinn::Connection,
+    (send, recv): (quinn::SendStream, quinn::RecvStream),
+) {
+    let mut outbound = Outbound::new(send);
+    let fault = match exchange(edge, &connection, &mut outbound, recv).await {
+        Ok(()) => {
+            outbound.finish();
+            // Until then the request is in flight: an end of the connection would take away what is still on its way.
+            if timeout(LAST_BYTES, outbound.settled()).await.is_err() {
+                tracing::debug!("a viewer does not take what it has been sent");
+            }
+            return;
+        }
+        Err(fault) => fault,
+    };
+    match fault {
+        Fault::Gone => outbound.reset(Code::RequestCancelled),
+        Fault::Stream(code) => outbound.reset(code),
+        Fault::Connection(code, why) => {
+            outbound.reset(code);
+            quic.close(code.into(), why.as_bytes());
+        }
+    }
+}
+
+async fn exchange(
+    edge: Arc<Edge>,
+    connection: &Arc<Connection>,
+    outbound: &mut Outbound,
+    recv: quinn::RecvStream,
+) -> Result<(), Fault> {
+    let mut inbound = Inbound::new(recv);
+    let read = timeout(HEADER_READ, head(&mut inbound)).await;
+    let asked = match read.unwrap_or(Err(Fault::Stream(Code::RequestCancelled))) {
+        Ok(Some(asked)) => asked,
+        Ok(None) => return too_large(outbound).await,
+        Err(fault) => {
+            if let Fault::Stream(code) = fault {
+                inbound.stop(code);
+            }
+            return Err(fault);
+        }
+    };
+    let Asked { parts, length } = asked;
+    if let Some(priority) = parts.headers.get(PRIORITY) {
+        outbound.set_priority(urgency(priority));
+    }
+    let fault = Arc::new(OnceLock::new());
+    let upload = Upload::new(inbound, length, HEADER_LIST as usize, &fault);
+    let body = body(upload, &parts.method, length).await?;
+    let is_head = parts.method == Method::HEAD;
+    let serving = pipeline::serve(edge, Arc::clone(connection), parts, body);
+    let response = tokio::select! {
+        biased;
+        response = serving => response,
+        () = outbound.settled() => return Err(Fault::Gone),
+    };
+    // A request that is none has no answer (RFC 9114 §4.1.2).
+    match fault.get() {
+        Some(Fault::Gone) | None => answer(outbound, response, is_head).await,
+        Some(fault) => Err(*fault),
+    }
+}
+
+/// `None`: its fields are too many.
+async fn head(inbound: &mut Inbound) -> Result<Option<Asked>, Fault> {
+    const LIMIT: usize = HEADER_LIST as usize;
+    loop {
+        let (frame, length) = inbound.frame().await?.ok_or(Fault::Stream(Code::RequestIncomplete))?;
+        if frame != kind::HEADERS {
+            skip(inbound, frame, length).await?;
+            continue;
+        }
+        let Some(section) = section(inbound, length, LIMIT).await? else { return Ok(None) };
+        let mut head = Head::default();
+        let decoded = qpack::decode(&section, LIMIT, |name, value| head.push(name, value));
+        let asked = match decoded {
+            Ok(()) => head.finish(),
+            Err(Undecodable::Field(malformed)) => Err(malformed),
+            Err(Undecodable::TooLarge) => return Ok(None),
+            Err(Undecodable::Section) => return Err(undecodable()),
+        };
+        return asked.map(Some).map_err(|malformed| {
+            tracing::debug!(why = malformed.0, "a malformed request");
+            Fault::Stream(Code::MessageError)
+        });
+    }
+}
+
+/// As hyper answers it over HTTP/2, without a line in the log.
+async fn too_large(outbound: &mut Outbound) -> Result<(), Fault> {
+    let head = frame::headers(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &HeaderMap::new());
+    outbound.write(&mut [head.freeze()], SEND).await
+}
+
+/// The request's body, if it has one. That of a GET is waited for, since a GET has none (behaviour §2.2).
+async fn body(mut upload: Upload, method: &Method, length: Option<u64>) -> Result<Option<Incoming>, Fault> {
+    let there = match length {
+        Some(1..) => Ok(true),
+        _ => {
+            let patience = if length.is_some() || [Method::GET, Method::HEAD].contains(method) {
+                HEADER_READ
+            } else {
+                FIRST_BYTE
+            };
+            timeout(patience, upload.begins()).await.unwrap_or(Ok(true))
+        }
+    };
+    // None was announced, and there is one (RFC 9114 §4.1.2).
+    let none = length == Some(0);
+    let there = there
+        .and_then(|there| if there && none { Err(Fault::Stream(Code::MessageError)) } else { Ok(there) });
+    match there {
+        Ok(true) => Ok(Some(Streaming::new(upload).map_err(Into::into).boxed_unsync())),
+        Ok(false) => Ok(None),
+        Err(fault) => {
+            if let Fault::Stream(code) = fault {
+                upload.stop(code);
+            }
+            Err(fault)
+        }
+    }
+}
+
+/// The head, and the body as it comes.
+async fn answer(
+    outbound: &mut Outbound,
+    response: http::Response<Tracked>,
+    is_head: bool,
+) -> Result<(), Fault> {
+    let (mut parts, body) = response.into_parts();
+    let bodiless = is_head || body.is_end_stream();
+    if !bodiless
+        && !parts.headers.contains_key(CONTENT_LENGTH)
+        && let Some(length) = body.size_hint().exact()
+    {
+        parts.headers.insert(CONTENT_LENGTH, length.into());
+    }
+    let mut waiting = frame::headers(parts.status, &parts.headers);
+    if bodiless {
+        return outbound.write(&mut [waiting.freeze()], SEND).await;
+    }
+    let announced: Option<u64> =
+        parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    drop(parts);
+    let mut sent = 0_u64;
+    let mut body = pin!(body);
+    while let Some(frame) = next(outbound, &mut waiting, body.as_mut()).await? {
+        // Broken off, and the viewer must know: RFC 9114 §8.1.
+        let frame = frame.map_err(|_| Fault::Stream(Code::InternalError))?;
+        let Ok(data) = frame.into_data() else { continue };
+        sent += data.len() as u64;
+        let before = frame::data(std::mem::take(&mut waiting), data.len());
+        outbound.write(&mut [before, data], SEND).await?;
+    }
+    if !waiting.is_empty() {
+        outbound.write(&mut [waiting.freeze()], SEND).await?;
+    }
+    match announced {
+        Some(announced) if announced != sent => Err(Fault::Stream(Code::InternalError)),
+        _ => Ok(()),
+    }
+}
+
+/// The body's next frame. `waiting`, the head that goes with the first of them, goes alone if that is not at hand.
+async fn next(
+    outbound: &mut Outbound,
+    waiting: &mut BytesMut,
+    mut body: Pin<&mut Tracked>,
+) -> Result<Option<Result<Frame<Bytes>, OriginError>>, Fault> {
+    if let Poll::Ready(frame) = poll_fn(|cx| Poll::Ready(body.as_mut().poll_frame(cx))).await {
+        return Ok(frame);
+    }
+    if !waiting.is_empty() {
+        outbound.write(&mut [std::mem::take(waiting).freeze()], SEND).await?;
+    }
+    tokio::select! {
+        biased;
+        frame = body.frame() => Ok(frame),
+        () = outbound.settled() => Err(Fault::Gone),
+    }
+}
+
+/// RFC 9218 §4.1: `u=0` goes first, 3 is what has none.
+fn urgency(value: &HeaderValue) -> i32 {
+    const USUAL: i32 = 3;
+    let urgency = value.to_str().ok().and_then(|value| {
+        let mut items = value.split(',').map(str::trim);
+        let urgency = items.find_map(|item| item.strip_prefix("u="))?.split(';').next()?;
+        urgency.parse().ok().filter(|urgency| (0..=7).contains(urgency))
+    });
+    USUAL - urgency.unwrap_or(USUAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_urgent_goes_first() {
+        // RFC 9218 §4.1
+        for (value, priority) in [
+            ("u=0", 3),
+            ("u=3", 0),
+            ("u=7", -4),
+            ("i", 0),
+            ("i, u=1", 2),
+            ("u=1;x, i", 2),
+            ("u=8", 0),
+            ("u=-1", 0),
+        ] {
+            assert_eq!(urgency(&HeaderValue::from_static(value)), priority, "{value}");
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! Both directions of a stream: frames as they come in, and an end that is never clean by accident.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use quinn::{ReadError, RecvStream, SendStream, WriteError};
+use tokio::time::timeout;
+
+use super::frame::{self, Code, Fault, kind};
+use super::head;
+use super::qpack::{self, Undecodable};
+
+/// What comes in on a stream.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    stream: RecvStream,
+    /// Has come and is not looked at yet.
+    ready: Bytes,
+    ended: bool,
+}
+
+impl Inbound {
+    pub(super) fn new(stream: RecvStream) -> Self {
+        Self { stream, ready: Bytes::new(), ended: false }
+    }
+
+    /// Type and length of the next frame; `None`: the stream has ended. Nothing is lost if it is not waited for.
+    pub(super) async fn frame(&mut self) -> Result<Option<(u64, u64)>, Fault> {
+        self.whole(|ready| frame::header(ready).map(|(kind, length, used)| ((kind, length), used))).await
+    }
+
+    pub(super) async fn varint(&mut self) -> Result<Option<u64>, Fault> {
+        self.whole(frame::varint).await
+    }
+
+    /// What `read` makes of the next bytes, once enough of them are there.
+    async fn whole<T>(&mut self, read: impl Fn(&[u8]) -> Option<(T, usize)>) -> Result<Option<T>, Fault> {
+        loop {
+            if let Some((value, used)) = read(&self.ready) {
+                self.ready.advance(used);
+                return Ok(Some(value));
+            }
+            let Some(more) = self.receive().await? else {
+                return if self.ready.is_empty() { Ok(None) } else { Err(cut()) };
+            };
+            self.ready = if self.ready.is_empty() {
+                more
+            } else {
+                let mut joined = BytesMut::from(&self.ready[..]);
+                joined.extend_from_slice(&more);
+                joined.freeze()
+            };
+        }
+    }
+
+    /// The next `length` bytes, which the caller has found to be few enough.
+    pub(super) async fn take(&mut self, length: usize) -> Result<Bytes, Fault> {
+        if self.ready.len() >= length {
+            return Ok(self.ready.split_to(length));
+        }
+        let mut whole = BytesMut::with_capacity(length);
+        while whole.len() < length {
+            whole.extend_from_slice(&self.some((length - whole.len()) as u64).await?);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// At least one byte of the next `most`, which must be there.
+    async fn some(&mut self, most: u64) -> Result<Bytes, Fault> {
+        if self.ready.is_empty() {
+            self.ready = self.receive().await?.ok_or_else(cut)?;
+        }
+        let length = usize::try_from(most).unwrap_or(usize::MAX).min(self.ready.len());
+        Ok(self.ready.split_to(length))
+    }
+
+    pub(super) async fn skip(&mut self, mut length: u64) -> Result<(), Fault> {
+        while length > 0 {
+            length -= self.some(length).await?.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads what comes and forgets it, to the end.
+    pub(super) async fn drain(&mut self) -> Result<(), Fault> {
+        self.ready.clear();
+        while self.receive().await?.is_some() {}
+        Ok(())
+    }
+
+    /// The next bytes that are not empty.
+    async fn receive(&mut self) -> Result<Option<Bytes>, Fault> {
+        if self.ended {
+            return Ok(None);
+        }
+        match self.stream.read_chunk(usize::MAX, true).await {
+            Ok(Some(chunk)) => Ok(Some(chunk.bytes)),
+            Ok(None) => {
+                self.ended = true;
+                Ok(None)
+            }
+            Err(error) => {
+                self.ended = matches!(error, ReadError::Reset(_));
+                Err(Fault::Gone)
+            }
+        }
+    }
+
+    /// No more is wanted.
+    pub(super) fn stop(&mut self, code: Code) {
+        if !self.ended {
+            self.ended = true;
+            // Closed already: then there is nothing to stop.
+            let _ = self.stream.stop(code.into());
+        }
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        // RFC 9114 §4.1: a request that is answered need not be read to its end.
+        self.stop(Code::NoError);
+    }
+}
+
+/// RFC 9114 §7.1
+fn cut() -> Fault {
+    Fault::Connection(Code::FrameError, "a stream ends within a frame")
+}
+
+/// What goes out on a request's stream: if it is not finished it is reset, for quinn would end it cleanly.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    stream: SendStream,
+    open: bool,
+}
+
+impl Outbound {
+    pub(super) fn new(stream: SendStream) -> Self {
+        Self { stream, open: true }
+    }
+
+    /// Writes all of `chunks`, with at most `patience` between two steps.
+    pub(super) async fn write(&mut self, mut chunks: &mut [Bytes], patience: Duration) -> Result<(), Fault> {
+        while !chunks.is_empty() {
+            let step = timeout(patience, self.stream.write_chunks(chunks)).await;
+            let written = step.map_err(|_| Fault::Stream(Code::RequestCancelled))?.map_err(lost)?;
+            chunks = &mut chunks[written.chunks..];
+        }
+        Ok(())
+    }
+
+    /// That was all.
+    pub(super) fn finish(&mut self) {
+        self.open = false;
+        // The viewer has stopped it: then there is nothing to end.
+        let _ = self.stream.finish();
+    }
+
+    pub(super) fn reset(&mut self, code: Code) {
+        if self.open {
+            self.open = false;
+            let _ = self.stream.reset(code.into());
+        }
+    }
+
+    /// Waits until the viewer has everything, or does not want it any more.
+    pub(super) fn settled(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let stopped = self.stream.stopped();
+        async move { drop(stopped.await) }
+    }
+
+    /// Streams of a higher one go first (RFC 9218 in quinn's terms).
+    pub(super) fn set_priority(&self, priority: i32) {
+        let _ = self.stream.set_priority(priority);
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.reset(Code::InternalError);
+    }
+}
+
+fn lost(_: WriteError) -> Fault {
+    Fault::Gone
+}
+
+/// A request's body.
+#[derive(Debug)]
+pub(super) struct Upload {
+    inbound: Inbound,
+    /// Of the DATA frame at hand.
+    left: u64,
+    /// Bytes so far, and as announced.
+    taken: u64,
+    announced: Option<u64>,
+    /// Of a trailer section.
+    limit: usize,
+    fault: Arc<OnceLock<Fault>>,
+}
+
+impl Upload {
+    /// A body of `announced` bytes. What goes wrong with it is told to `fault`, too.
+    pub(super) fn new(
+        inbound: Inbound,
+        announced: Option<u64>,
+        limit: usize,
+        fault: &Arc<OnceLock<Fault>>,
+    ) -> Self {
+        Self { inbound, left: 0, taken: 0, announced, limit, fault: Arc::clone(fault) }
+    }
+
+    /// Waits for the first byte or the end: is there anything? Nothing is lost if it is not waited for.
+    pub(super) async fn begins(&mut self) -> Result<bool, Fault> {
+        while self.left == 0 {
+            if !self.next_frame().await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// No more is wanted.
+    pub(super) fn stop(&mut self, code: Code) {
+        self.inbound.stop(code);
+    }
+
+    /// Some bytes of it; `None` at its end.
+    async fn bytes(&mut self) -> Result<Option<Bytes>, Fault> {
+        if !self.begins().await? {
+            return Ok(None);
+        }
+        let bytes = self.inbound.some(self.left).await?;
+        self.left -= bytes.len() as u64;
+        self.taken += bytes.len() as u64;
+        match self.announced {
+            Some(announced) if self.taken > announced => Err(Fault::Stream(Code::MessageError)),
+            _ => Ok(Some(bytes)),
+        }
+    }
+
+    /// Takes up the next frame. `false`: that was the end.
+    async fn next_frame(&mut self) -> Result<bool, Fault> {
+        let Some((frame, length)) = self.inbound.frame().await? else {
+            return self.end().map(|()| false);
+        };
+        match frame {
+            kind::DATA => self.left = length,
+            kind::HEADERS => {
+                self.trailers(length).await?;
+                return self.end().map(|()| false);
+            }
+            other => skip(&mut self.inbound, other, length).await?,
+        }
+        Ok(true)
+    }
+
+    /// RFC 9114 §4.1.2: as many bytes as were announced.
+    fn end(&mut self) -> Result<(), Fault> {
+        match self.announced {
+            Some(announced) if self.taken != announced => Err(Fault::Stream(Code::MessageError)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing but unknown frames may follow them (RFC 9114 §4.1).
+    async fn trailers(&mut self, length: u64) -> Result<(), Fault> {
+        let section = section(&mut self.inbound, length, self.limit).await?;
+        let section = section.ok_or(Fault::Stream(Code::ExcessiveLoad))?;
+        qpack::decode(&section, self.limit, head::trailer).map_err(|why| match why {
+            Undecodable::Section => undecodable(),
+            Undecodable::TooLarge => Fault::Stream(Code::ExcessiveLoad),
+            Undecodable::Field(_) => Fault::Stream(Code::MessageError),
+        })?;
+        while let Some((frame, length)) = self.inbound.frame().await? {
+            skip(&mut self.inbound, frame, length).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A frame of a request's stream that is neither DATA nor HEADERS, or not where it may be.
+pub(super) async fn skip(inbound: &mut Inbound, frame: u64, length: u64) -> Result<(), Fault> {
+    if frame::is_skipped(frame) {
+        return inbound.skip(length).await;
+    }
+    Err(Fault::Connection(Code::FrameUnexpected, "a frame that may not be on a request's stream"))
+}
+
+/// A HEADERS frame's payload. `None`: it is longer than its fields may be.
+pub(super) async fn section(
+    inbound: &mut Inbound,
+    length: u64,
+    limit: usize,
+) -> Result<Option<Bytes>, Fault> {
+    match usize::try_from(length).ok().filter(|length| *length <= limit) {
+        Some(length) => inbound.take(length).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn undecodable() -> Fault {
+    Fault::Connection(Code::QpackDecompressionFailed, "a field section that cannot be decoded")
+}
+
+/// The body, as the pipeline takes it.
+pub(super) struct Streaming(State);
+
+enum State {
+    Idle(Upload),
+    Reading(Pin<Box<dyn Future<Output = (Upload, Result<Option<Bytes>, Fault>)> + Send>>),
+    Ended,
+}
+
+/// The body broke off.
+#[derive(Debug, thiserror::Error)]
+#[error("the viewer's body broke off")]
+pub(super) struct BrokeOff;
+
+impl Streaming {
+    pub(super) fn new(upload: Upload) -> Self {
+        Self(State::Idle(upload))
+    }
+}
+
+impl Body for Streaming {
+    type Data = Bytes;
+    type Error = BrokeOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+        loop {
+            match std::mem::replace(&mut self.0, State::Ended) {
+                State::Idle(mut upload) => {
+                    self.0 = State::Reading(Box::pin(async move {
+                        let read = upload.bytes().await;
+                        (upload, read)
+                    }));
+                }
+                State::Reading(mut reading) => {
+                    let polled = reading.as_mut().poll(cx);
+                    if polled.is_pending() {
+                        self.0 = State::Reading(reading);
+                    }
+                    let (upload, read) = ready!(polled);
+                    return Poll::Ready(match read {
+                        Ok(Some(bytes)) => {
+                            self.0 = State::Idle(upload);
+                            Some(Ok(Frame::data(bytes)))
+                        }
+                        Ok(None) => None,
+                        Err(fault) => {
+                            // The first one counts.
+                            let _ = upload.fault.set(fault);
+                            Some(Err(BrokeOff))
+                        }
+                    });
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.0, State::Ended)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            State::Idle(Upload { announced: Some(announced), taken, .. }) => {
+                SizeHint::with_exact(announced.saturating_sub(*taken))
+            }
+            _ => SizeHint::default(),
+        }
+    }
+}

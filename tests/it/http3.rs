@@ -1,0 +1,470 @@
+//! HTTP/3: the same answers as over HTTP/1 and 2, and what only QUIC has.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use edgeseal::config::Config;
+use h3::error::{Code, StreamError};
+use http::Method;
+use quinn::{ConnectionError, ReadError, VarInt};
+use tokio::time::timeout;
+
+use crate::support::quic::{Viewer, connect, frame, headers_frame, read};
+use crate::support::scripted::{Act, Scripted};
+use crate::support::viewer::{HOST, ask, get, over_h2, plain};
+use crate::support::{Bucket, Stage, eventually, log_lines, pattern, reader};
+
+/// Longer than anything here takes, shorter than the stage's grace period of 5 s.
+const SOON: Duration = Duration::from_secs(4);
+
+const ON: &str = "[[distribution]]\nhttp_version = \"http2and3\"\n$BUCKET\n";
+
+async fn stage(bucket: &Bucket, tune: impl FnOnce(&mut Config)) -> Stage {
+    Stage::start_tuned(ON, &bucket.origin.url(), reader(), tune).await
+}
+
+#[tokio::test]
+async fn a_viewer_gets_the_same_by_http_3() {
+    let bucket = Bucket::start().await;
+    let etag = bucket.put("a", "abcdefghij");
+    let stage = stage(&bucket, |_| ()).await;
+    let viewer = Viewer::connect(stage.https()).await;
+    let open = "edgeseal_connections{protocol=\"h3\"}";
+    eventually("the connection is counted", || async { stage.metric(open) == 1.0 }).await;
+
+    let first = viewer.get("/a").await;
+    assert_eq!(
+        (first.status, first.text(), first.header("x-cache")),
+        (200, "abcdefghij", "Miss from edgeseal")
+    );
+    assert_eq!(
+        (first.header("content-length"), first.header("etag")),
+        ("10", &*format!("\"{}\"", etag.trim_matches('"')))
+    );
+    let hit = viewer.get("/a?unkeyed").await;
+    assert_eq!((hit.status, hit.text(), hit.header("x-cache")), (200, "abcdefghij", "Hit from edgeseal"));
+    let range = viewer.ask(Method::GET, "/a", &[("range", "bytes=2-4")]).await;
+    assert_eq!((range.status, range.text(), range.header("content-range")), (206, "cde", "bytes 2-4/10"));
+    let head = viewer.ask(Method::HEAD, "/a", &[]).await;
+    assert_eq!((head.status, head.text(), head.header("content-length")), (200, "", "10"));
+    let same = viewer.ask(Method::GET, "/a", &[("if-none-match", hit.header("etag"))]).await;
+    assert_eq!((same.status, same.text(), same.header("x-cache")), (304, "", "Hit from edgeseal"));
+    let lost = viewer.get("/none").await;
+    assert_eq!((lost.status, lost.header("x-cache")), (403, "Error from edgeseal"));
+
+    let lines = log_lines(&stage.log, 6).await;
+    for (line, status) in lines.iter().zip([200, 200, 206, 200, 304, 403]) {
+        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        assert_eq!(text("cs-protocol-version"), "HTTP/3.0", "{line}"); // behaviour §2.3
+        assert_eq!((text("cs-protocol"), text("ssl-protocol")), ("https".into(), "TLSv1.3".into()), "{line}");
+        assert_eq!(text("ssl-cipher"), "TLS_AES_128_GCM_SHA256", "{line}");
+        assert_eq!((text("c-ip"), text("x-host-header")), ("127.0.0.1".into(), HOST.into()), "{line}");
+        assert_eq!(line["sc-status"].to_string().trim_matches('"'), status.to_string(), "{line}");
+    }
+    viewer.quic.close(VarInt::from_u32(0x100), b"");
+    eventually("the connection is counted out", || async { stage.metric(open) == 0.0 }).await;
+}
+
+#[tokio::test]
+async fn requests_come_side_by_side_and_large_bodies_come_whole() {
+    let bucket = Bucket::start().await;
+    let large = Bytes::from(pattern(10 << 20));
+    bucket.put("large", large.clone());
+    bucket.put("small", "small");
+    let stage = stage(&bucket, |_| ()).await;
+    let viewer = Viewer::connect(stage.https()).await;
+    for _ in ["miss", "hit"] {
+        let download = viewer.begin(Method::GET, "/large", &[]).await.unwrap();
+        let mut others = Vec::new();
+        for _ in 0..50 {
+            others.push(viewer.begin(Method::GET, "/small", &[("priority", "u=0")]).await.unwrap());
+        }
+        for other in others {
+            assert_eq!(read(other).await.unwrap().text(), "small");
+        }
+        let seen = read(download).await.unwrap();
+        assert!(seen.body == large, "{} bytes", seen.body.len());
+    }
+    assert_eq!(bucket.fetches("large"), 1);
+}
+
+#[tokio::test]
+async fn a_body_goes_to_a_custom_origin() {
+    let origin = Scripted::start([Act::ok("1"), Act::ok("2"), Act::ok("3")]).await;
+    let toml = format!(
+        "[[distribution]]\nhttp_version = \"http3\"\n[[distribution.origin]]\ndomain_name = \"127.0.0.1\"\n\
+         [distribution.origin.custom_origin]\nhttp_port = {}\norigin_protocol_policy = \"http-only\"\n\
+         [distribution.default_cache_behavior]\ncache_policy = \"CachingDisabled\"\n\
+         allowed_methods = [\"GET\", \"HEAD\", \"OPTIONS\", \"PUT\", \"PATCH\", \"POST\", \"DELETE\"]\n",
+        origin.port()
+    );
+    let stage = Stage::start(&toml, "http://127.0.0.1:1").await;
+    let viewer = Viewer::connect(stage.https()).await;
+
+    let body = pattern(300_000);
+    let mut stream = viewer.open(Method::POST, "/a", &[("content-length", "300000")]).await.unwrap();
+    for part in body.chunks(70_000) {
+        stream.send_data(Bytes::copy_from_slice(part)).await.unwrap();
+    }
+    stream.finish().await.unwrap();
+    assert_eq!(read(stream).await.unwrap().text(), "1");
+    assert_eq!(origin.bodies()[0], body);
+
+    // Of a length that nobody knows, and none at all.
+    let mut stream = viewer.open(Method::PUT, "/a", &[]).await.unwrap();
+    stream.send_data(Bytes::from_static(b"hello")).await.unwrap();
+    stream.finish().await.unwrap();
+    assert_eq!(read(stream).await.unwrap().text(), "2");
+    assert!(String::from_utf8_lossy(&origin.bodies()[1]).contains("hello"));
+    assert_eq!(viewer.ask(Method::DELETE, "/a", &[]).await.text(), "3");
+    assert!(origin.heads()[2].starts_with("DELETE /a HTTP/1.1\r\n"));
+    assert!(!origin.heads()[2].to_ascii_lowercase().contains("transfer-encoding"), "{}", origin.heads()[2]);
+
+    // A GET has no body: behaviour §2.2.
+    let mut stream = viewer.open(Method::GET, "/a", &[]).await.unwrap();
+    stream.send_data(Bytes::from_static(b"hello")).await.unwrap();
+    stream.finish().await.unwrap();
+    assert_eq!(read(stream).await.unwrap().status, 403);
+    assert_eq!(origin.heads().len(), 3);
+}
+
+/// behaviour §2.3
+#[tokio::test]
+async fn viewers_are_told_where_http_3_is() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let on = stage(&bucket, |_| ()).await;
+    let expected = format!("h3=\":{}\"; ma=86400", on.https().port());
+    assert_eq!(get(on.https(), "/a").await.header("alt-svc"), expected);
+    assert_eq!(get(on.https(), "/none").await.header("alt-svc"), expected, "on errors, too");
+    assert_eq!(over_h2(on.https(), &["/a"]).await[0].header("alt-svc"), expected);
+    assert_eq!(plain(on.server.http, Method::GET, "/a", &[]).await.header("alt-svc"), "", "not in the clear");
+    assert_eq!(
+        Viewer::connect(on.https()).await.get("/a").await.header("alt-svc"),
+        "",
+        "it is there already"
+    );
+
+    let public = stage(&bucket, |config| config.listen.public_https_port = Some(443)).await;
+    assert_eq!(get(public.https(), "/a").await.header("alt-svc"), "h3=\":443\"; ma=86400");
+
+    let off = Stage::start("[[distribution]]\n$BUCKET\n", &bucket.origin.url()).await;
+    assert_eq!(get(off.https(), "/a").await.header("alt-svc"), "");
+    UdpSocket::bind(off.https()).expect("nobody has the UDP port");
+    assert!(UdpSocket::bind(on.https()).is_err());
+}
+
+#[tokio::test]
+async fn http_3_is_for_distributions_that_want_it() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let toml = r#"
+[[distribution]]
+id = "without"
+aliases = ["without.example.com"]
+$BUCKET
+[[distribution]]
+id = "with"
+aliases = ["cdn.example.com"]
+http_version = "http3"
+$BUCKET
+"#;
+    let stage = Stage::start(toml, &bucket.origin.url()).await;
+    let edge = stage.https();
+    for name in ["without.example.com", "other.example.com"] {
+        let error = connect(edge, name).await.unwrap_err();
+        assert!(matches!(error, ConnectionError::ConnectionClosed(_)), "{name}: {error}");
+    }
+    eventually("the refusals are counted", || async {
+        stage.metric("edgeseal_tls_handshake_errors_total{reason=\"protocol\"}") == 2.0
+    })
+    .await;
+    assert_eq!(Viewer::connect(edge).await.get("/a").await.status, 200);
+    let without = ask(edge, Method::GET, "/a", &[("host", "without.example.com")]).await;
+    assert_eq!((without.status, without.header("alt-svc")), (200, ""));
+    assert_ne!(get(edge, "/a").await.header("alt-svc"), "");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_never_taken_for_whole() {
+    let cut = "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\netag: \"1\"\r\n\r\nonly this";
+    let origin = Scripted::start([Act::send_and_close(cut)]).await;
+    let toml = format!("{ON}[distribution.default_cache_behavior]\ncache_policy = \"CachingDisabled\"\n");
+    let stage = Stage::start(&toml, &origin.url()).await;
+    let viewer = Viewer::connect(stage.https()).await;
+    let error = read(viewer.begin(Method::GET, "/a", &[]).await.unwrap()).await.unwrap_err();
+    assert!(matches!(error, StreamError::RemoteTerminate { code: Code::H3_INTERNAL_ERROR, .. }), "{error:?}");
+    assert_eq!(log_lines(&stage.log, 1).await[0]["x-edge-result-type"], "Error");
+    assert_eq!(viewer.get("/a").await.status, 500, "the script has ended, and the connection lives on");
+}
+
+/// behaviour §2.4
+#[tokio::test]
+async fn large_heads_are_refused() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let stage = stage(&bucket, |_| ()).await;
+    for (bytes, expected) in [(20_000, 200), (40_000, 494), (70_000, 431)] {
+        // Below what QUIC's h3 would refuse to send by itself.
+        let (_endpoint, quic) = connect(stage.https(), HOST).await.unwrap();
+        let long = "v".repeat(bytes);
+        let head = headers_frame(&[&GET[..], &[("x", &*long)]].concat());
+        let answer = answer(&quic, &head).await.unwrap();
+        assert!(
+            String::from_utf8_lossy(&answer).contains(&expected.to_string()) || expected == 200,
+            "{bytes}"
+        );
+        assert_eq!(answer.windows(3).any(|text| text == b"494"), expected == 494, "{bytes}");
+        assert_eq!(answer.windows(3).any(|text| text == b"431"), expected == 431, "{bytes}");
+    }
+}
+
+const GET: [(&str, &str); 4] =
+    [(":method", "GET"), (":scheme", "https"), (":authority", HOST), (":path", "/a")];
+
+/// What comes back to these bytes, as a request's stream.
+async fn answer(quic: &quinn::Connection, request: &[u8]) -> Result<Vec<u8>, ReadError> {
+    let (mut send, mut recv) = quic.open_bi().await.unwrap();
+    // The edge may have stopped it already.
+    let _ = send.write_all(request).await;
+    let _ = send.finish();
+    let mut all = Vec::new();
+    while let Some(chunk) = timeout(SOON, recv.read_chunk(usize::MAX, true)).await.unwrap()? {
+        all.extend_from_slice(&chunk.bytes);
+    }
+    Ok(all)
+}
+
+/// RFC 9114 §4.1.2: a stream error, and nothing reaches the pipeline.
+#[tokio::test]
+async fn malformed_requests_have_no_answer() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let stage = stage(&bucket, |_| ()).await;
+    let (_endpoint, quic) = connect(stage.https(), HOST).await.unwrap();
+    let with = |more: &[(&str, &str)]| headers_frame(&[&GET[..], more].concat());
+    let post = [("content-length", "3")];
+    let posted = headers_frame(&[&[(":method", "POST")], &GET[1..], &post[..]].concat());
+    let body = |text: &[u8]| [&posted[..], &frame(0, text)].concat();
+    let table = [
+        (with(&[("transfer-encoding", "chunked")]), 0x10e),
+        (with(&[("connection", "close")]), 0x10e),
+        (with(&[(":path", "/b")]), 0x10e),
+        (with(&[("Upper", "case")]), 0x10e),
+        (with(&[("content-length", "3"), ("content-length", "3")]), 0x10e),
+        (with(&[("content-length", "0")]).into_iter().chain(frame(0, b"abc")).collect(), 0x10e),
+        (headers_frame(&GET[1..]), 0x10e),
+        (Vec::new(), 0x10d),
+        (frame(0x21, b"grease alone"), 0x10d),
+        (body(b""), 403),
+        (body(b"abcd"), 403),
+    ];
+    for (request, expected) in table {
+        match answer(&quic, &request).await {
+            Err(ReadError::Reset(code)) => assert_eq!(code.into_inner(), expected, "{request:02x?}"),
+            // POST is not allowed, which is known before its body is read.
+            Ok(answer) => assert_eq!(expected, 403, "{request:02x?} {answer:02x?}"),
+            Err(error) => panic!("{request:02x?}: {error}"),
+        }
+    }
+    let whole = [&frame(0x21, b"grease")[..], &with(&[]), &frame(0x40, b"")].concat();
+    assert!(answer(&quic, &whole).await.unwrap().ends_with(b"a"), "unknown frames mean nothing");
+    assert!(answer(&quic, &[&with(&[])[..], &headers_frame(&[("x-trailer", "1")])].concat()).await.is_ok());
+    let trailers = [&with(&[])[..], &headers_frame(&[(":path", "/b")])].concat();
+    assert!(
+        matches!(answer(&quic, &trailers).await, Err(ReadError::Reset(code)) if code.into_inner() == 0x10e)
+    );
+}
+
+/// RFC 9114 §4.1, §6.2, §7.2: what is wrong with a connection, ends it.
+#[tokio::test]
+async fn a_viewer_that_does_not_speak_http_3_is_left() {
+    let bucket = Bucket::start().await;
+    let stage = stage(&bucket, |_| ()).await;
+    let settings = [&[0][..], &frame(4, &[])].concat();
+    let control = |more: &[u8]| [&settings[..], more].concat();
+    // On a request's stream, or on unidirectional ones.
+    let table: [(&str, bool, Vec<Vec<u8>>, u64); 17] = [
+        ("DATA first", true, vec![frame(0, b"abc")], 0x105),
+        ("SETTINGS on a request's stream", true, vec![frame(4, &[])], 0x105),
+        ("PUSH_PROMISE", true, vec![frame(5, &[0, 0, 0])], 0x105),
+        ("a frame of HTTP/2", true, vec![frame(6, &[0; 8])], 0x105),
+        ("HEADERS that need a dynamic table", true, vec![frame(1, &[2, 0, 0x80])], 0x200),
+        ("a cut frame", true, vec![headers_frame(&GET)[..20].to_vec()], 0x106),
+        (
+            "DATA after trailers",
+            true,
+            vec![[headers_frame(&GET), headers_frame(&[("x", "1")]), frame(0, b"a")].concat()],
+            0x105,
+        ),
+        ("two control streams", false, vec![settings.clone(), settings.clone()], 0x103),
+        ("a push stream", false, vec![vec![1, 0]], 0x103),
+        ("no SETTINGS", false, vec![[&[0][..], &frame(7, &[0])].concat()], 0x10a),
+        ("SETTINGS twice", false, vec![control(&frame(4, &[]))], 0x105),
+        ("endless SETTINGS", false, vec![vec![0, 4, 0xbf, 0xff, 0xff, 0xff]], 0x107),
+        ("a setting of HTTP/2", false, vec![[&[0][..], &frame(4, &[2, 0])].concat()], 0x109),
+        ("CANCEL_PUSH", false, vec![control(&frame(3, &[0]))], 0x108),
+        ("DATA on the control stream", false, vec![control(&frame(0, &[0]))], 0x105),
+        ("an insert into no table", false, vec![vec![2, 0x3f, 0x00]], 0x201),
+        ("the end of the control stream", false, vec![settings.clone()], 0x104),
+    ];
+    for (what, request, streams, expected) in table {
+        let (_endpoint, quic) = connect(stage.https(), HOST).await.unwrap();
+        let mut held = Vec::new();
+        for bytes in streams {
+            let mut send =
+                if request { quic.open_bi().await.unwrap().0 } else { quic.open_uni().await.unwrap() };
+            send.write_all(&bytes).await.unwrap();
+            if request || expected == 0x104 {
+                send.finish().unwrap();
+            }
+            held.push(send);
+        }
+        match timeout(SOON, quic.closed()).await.expect(what) {
+            ConnectionError::ApplicationClosed(close) => {
+                assert_eq!(close.error_code.into_inner(), expected, "{what}")
+            }
+            other => panic!("{what}: {other}"),
+        }
+    }
+    // An endless HEADERS frame is not waited for.
+    let (_endpoint, quic) = connect(stage.https(), HOST).await.unwrap();
+    let endless = [1, 0xbf, 0xff, 0xff, 0xff];
+    let (mut send, mut recv) = quic.open_bi().await.unwrap();
+    send.write_all(&endless).await.unwrap();
+    let answer = timeout(SOON, recv.read_to_end(1000)).await.unwrap().unwrap();
+    assert!(answer.windows(3).any(|text| text == b"431"), "{answer:02x?}");
+    assert_eq!(timeout(SOON, send.stopped()).await.unwrap().unwrap(), Some(VarInt::from_u32(0x100)));
+}
+
+#[tokio::test]
+async fn a_drain_lets_requests_finish_and_takes_no_more() {
+    let bucket = Bucket::start().await;
+    let large = pattern(400_000);
+    bucket.put("a", large.clone());
+    let stage = stage(&bucket, |_| ()).await;
+    let edge = stage.https();
+    let viewer = Viewer::connect(edge).await;
+    let idle = Viewer::connect(edge).await;
+    let stopped = bucket.origin.hold_body_after(100_000);
+    let mut stream = viewer.begin(Method::GET, "/a", &[]).await.unwrap();
+    assert_eq!(stream.recv_response().await.unwrap().status(), 200);
+    let draining = tokio::spawn(stage.server.drain());
+    eventually("GOAWAY has come", || {
+        let asked = viewer.begin(Method::GET, "/b", &[]);
+        async move {
+            match asked.await {
+                Err(_) => true,
+                Ok(stream) => matches!(
+                    read(stream).await,
+                    Err(StreamError::RemoteTerminate { code: Code::H3_REQUEST_REJECTED, .. })
+                ),
+            }
+        }
+    })
+    .await;
+    assert!(!draining.is_finished(), "a download is under way");
+    drop(stopped);
+    let mut read = 0;
+    while let Some(data) = stream.recv_data().await.unwrap() {
+        read += data.remaining();
+    }
+    assert_eq!(read, large.len());
+    timeout(SOON, draining).await.unwrap().unwrap();
+    for mut viewer in [viewer, idle] {
+        let ended = timeout(SOON, &mut viewer.driver).await.unwrap().unwrap();
+        assert!(ended.is_h3_no_error(), "{ended:?}");
+    }
+    assert!(UdpSocket::bind(edge).is_ok(), "the port is free again");
+}
+
+#[tokio::test]
+async fn a_viewer_that_moves_keeps_its_download() {
+    let bucket = Bucket::start().await;
+    let large = Bytes::from(pattern(3 << 20));
+    bucket.put("a", large.clone());
+    let stage = stage(&bucket, |_| ()).await;
+    let viewer = Viewer::connect(stage.https()).await;
+    let stopped = bucket.origin.hold_body_after(1 << 20);
+    let mut stream = viewer.begin(Method::GET, "/a", &[]).await.unwrap();
+    stream.recv_response().await.unwrap();
+    let mut body = Vec::new();
+    while body.len() < 1 << 19 {
+        let mut data = stream.recv_data().await.unwrap().unwrap();
+        body.extend_from_slice(&data.copy_to_bytes(data.remaining()));
+    }
+    let before = viewer.endpoint.local_addr().unwrap();
+    viewer.endpoint.rebind(UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();
+    assert_ne!(viewer.endpoint.local_addr().unwrap(), before);
+    drop(stopped);
+    while let Some(mut data) = timeout(SOON, stream.recv_data()).await.unwrap().unwrap() {
+        body.extend_from_slice(&data.copy_to_bytes(data.remaining()));
+    }
+    assert!(body == large, "{} bytes", body.len());
+    assert_eq!(viewer.get("/a").await.header("x-cache"), "Hit from edgeseal");
+}
+
+/// RFC 9000 §8.1.2
+#[tokio::test]
+async fn addresses_are_proven_when_there_are_too_many_that_are_not() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let retries = "edgeseal_http3_retries_total";
+    for (most, expected) in [(256, 0.0), (0, 1.0)] {
+        let stage = stage(&bucket, |config| config.listen.unproven_handshakes = most).await;
+        assert_eq!(Viewer::connect(stage.https()).await.get("/a").await.status, 200);
+        assert_eq!(stage.metric(retries), expected);
+    }
+    // Viewers that never answer: the first is given a handshake, the second a Retry.
+    let stage = stage(&bucket, |config| config.listen.unproven_handshakes = 1).await;
+    let silent = silent(stage.https()).await;
+    assert_eq!(stage.metric(retries), 0.0);
+    assert_eq!(Viewer::connect(stage.https()).await.get("/a").await.status, 200);
+    assert_eq!(stage.metric(retries), 1.0);
+    drop(silent);
+}
+
+/// A viewer whose first packets come, and nothing more: it does not get the answer.
+async fn silent(edge: SocketAddr) -> UdpSocket {
+    let relay = UdpSocket::bind("127.0.0.1:0").unwrap();
+    relay.set_read_timeout(Some(SOON)).unwrap();
+    let address = relay.local_addr().unwrap();
+    let trying = tokio::spawn(async move { drop(connect(address, HOST).await) });
+    let relay = tokio::task::spawn_blocking(move || {
+        let mut packet = [0; 2048];
+        // A ClientHello with a post-quantum key share takes two packets.
+        for _ in 0..2 {
+            let (length, _) = relay.recv_from(&mut packet).unwrap();
+            relay.send_to(&packet[..length], edge).unwrap();
+        }
+        // The edge has taken it up.
+        while relay.recv_from(&mut packet).unwrap().1 != edge {}
+        relay
+    });
+    let relay = relay.await.unwrap();
+    trying.abort();
+    relay
+}
+
+/// behaviour §3.4
+#[tokio::test]
+async fn another_host_than_the_certificates_is_misdirected() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let made = rcgen::generate_simple_self_signed([HOST.to_owned(), "www.example.com".into()]).unwrap();
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let stage = stage(&bucket, |config| {
+        config.tls.certificates =
+            vec![edgeseal::config::CertificateFiles { cert: cert.clone(), key: key.clone() }];
+    })
+    .await;
+    let viewer = Viewer::connect(stage.https()).await;
+    for (host, status) in [(HOST, 200), ("www.example.com", 200), ("other.example.com", 421)] {
+        let seen = viewer.ask(Method::GET, &format!("https://{host}/a"), &[]).await;
+        assert_eq!(seen.status, status, "{host}");
+    }
+}
