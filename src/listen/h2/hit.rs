@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use memchr::memchr;
 
 use super::core::{Core, Request};
 use super::hpack::Fields;
@@ -128,7 +127,7 @@ impl HeadWriter for Writer<'_, '_> {
 
     fn lines(&mut self, lines: &[u8]) {
         let mut rest = lines;
-        while let Some((name, value, behind)) = line(rest) {
+        while let Some((name, value, behind)) = hit::line(rest) {
             self.0.field(name, value);
             rest = behind;
         }
@@ -136,29 +135,5 @@ impl HeadWriter for Writer<'_, '_> {
 
     fn field(&mut self, name: &str, value: &[u8]) {
         self.0.field(name.as_bytes(), value);
-    }
-}
-
-/// The first of some lines, and what comes after it.
-fn line(lines: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let colon = memchr(b':', lines)?;
-    let (name, rest) = (&lines[..colon], lines.get(colon + 2..)?);
-    let end = memchr(b'\r', rest)?;
-    Some((name, &rest[..end], rest.get(end + 2..)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_taken_apart() {
-        let lines = b"etag: \"1\"\r\nvary: \r\nx-a: b: c\r\n";
-        let (name, value, rest) = line(lines).unwrap();
-        assert_eq!((name, value), (&b"etag"[..], &b"\"1\""[..]));
-        let (name, value, rest) = line(rest).unwrap();
-        assert_eq!((name, value), (&b"vary"[..], &b""[..]));
-        let (name, value, rest) = line(rest).unwrap();
-        assert_eq!((name, value, line(rest)), (&b"x-a"[..], &b"b: c"[..], None));
     }
 }

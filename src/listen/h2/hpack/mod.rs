@@ -5,7 +5,6 @@
 
 mod decode;
 mod encode;
-mod huffman;
 mod table;
 
 pub(super) use decode::{Decoder, Fields, Invalid};
