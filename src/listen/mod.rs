@@ -12,6 +12,7 @@ mod h2;
 #[cfg_attr(not(feature = "http3"), path = "no_h3.rs")]
 mod h3;
 mod handshakes;
+mod huffman;
 mod interim;
 mod patience;
 mod rewound;
