@@ -97,6 +97,12 @@ async fn sweep(edge: Weak<Edge>) {
 }
 
 impl Server {
+    /// Open connections of viewers, by worker.
+    #[must_use]
+    pub fn connections(&self) -> Vec<usize> {
+        self.serving.connections()
+    }
+
     /// Stops accepting, lets requests in flight finish within the grace period, and flushes the log.
     pub async fn drain(self) {
         self.serving.drain().await;

@@ -78,6 +78,8 @@ pub struct Listen {
     pub grace: Duration,
     /// HTTP/3 handshakes at a time with viewers who have not shown that they are where their packets say. More must show it.
     pub unproven_handshakes: usize,
+    /// Unfinished TLS handshakes of each worker; further connections wait to be accepted. At least 1.
+    pub handshakes: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

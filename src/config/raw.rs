@@ -79,6 +79,7 @@ pub struct Listen {
     pub drain_delay: Field<Amount>,
     pub grace: Field<Amount>,
     pub unproven_handshakes: Field<i64>,
+    pub handshakes: Field<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

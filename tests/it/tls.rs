@@ -4,8 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use edgeseal::config::{CertificateFiles, SecurityPolicy};
-use http::Method;
+use http::{Method, Request};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
@@ -429,4 +433,34 @@ $BUCKET
         let stream = shake(stage.https(), name, &config).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(agreed), "{name}");
     }
+}
+
+#[tokio::test]
+async fn with_no_place_for_another_handshake_the_next_waits_and_the_stuck_one_is_given_up() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let stage = Stage::start_tuned(PLAIN, &bucket.origin.url(), reader(), |config| {
+        config.listen.workers = 1;
+        config.listen.handshakes = 1;
+    })
+    .await;
+    let stream = connect(stage.https(), HOST, &[]).await;
+    let (mut open, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+
+    let mut stuck = TcpStream::connect(stage.https()).await.unwrap();
+    stuck.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
+    eventually("it takes the only place", || async { stage.metric("edgeseal_tls_handshakes") == 1.0 }).await;
+    let edge = stage.https();
+    let next = tokio::spawn(async move { get(edge, "/a").await });
+    for _ in 0..3 {
+        let request = Request::get("/a").header("host", HOST).body(Empty::<Bytes>::new()).unwrap();
+        assert_eq!(open.send_request(request).await.unwrap().status(), 200);
+        open.ready().await.unwrap();
+    }
+    assert!(!next.is_finished(), "it waits to be accepted");
+    assert_eq!(next.await.unwrap().text(), "a");
+    assert_eq!(stuck.read(&mut [0; 8]).await.unwrap_or(0), 0, "the stuck one was closed");
+    assert_eq!(stage.metric("edgeseal_tls_handshake_errors_total{reason=\"gave-way\"}"), 1.0);
+    assert_eq!(stage.metric("edgeseal_tls_handshakes"), 0.0);
 }

@@ -82,6 +82,7 @@ fn listen(table: &mut Table<'_>) -> raw::Listen {
         drain_delay: table.field("drain_delay"),
         grace: table.field("grace"),
         unproven_handshakes: table.field("unproven_handshakes"),
+        handshakes: table.field("handshakes"),
     }
 }
 

@@ -62,6 +62,7 @@ fn write_listen(text: &mut Text, listen: &raw::Listen) {
         drain_delay,
         grace,
         unproven_handshakes,
+        handshakes,
     } = listen;
     text.section("listen", |text| {
         text.field("http", http);
@@ -73,6 +74,7 @@ fn write_listen(text: &mut Text, listen: &raw::Listen) {
         text.field("drain_delay", drain_delay);
         text.field("grace", grace);
         text.field("unproven_handshakes", unproven_handshakes);
+        text.field("handshakes", handshakes);
     });
 }
 

@@ -85,6 +85,7 @@ impl Maker {
                 drain_delay: self.amount(),
                 grace: self.amount(),
                 unproven_handshakes: self.number(),
+                handshakes: self.number(),
             },
             tls: raw::Tls {
                 minimum_protocol_version: self.text(),

@@ -39,6 +39,7 @@ fn listen() {
             "1 to 65535",
         ),
         error(with("[listen]\nworkers = -1"), "10: listen.workers", "-1 is outside", "0 to 1024"),
+        error(with("[listen]\nhandshakes = 0"), "10: listen.handshakes", "0 is outside", "1 to 1000000"),
         error(with("[listen]\ngrace = \"2d\""), "10: listen.grace", "2d is outside 0s to 1d", "0s to 1d"),
         error(with("[listen]\ngrace = \"30 sec\""), "10: listen.grace", "not a unit of time", "10s"),
         error(with("[listen]\ndrain_delay = -5"), "10: listen.drain_delay", "-5 is negative", "10s"),
