@@ -86,6 +86,7 @@ pub struct Listen {
 pub struct Tls {
     pub minimum_protocol_version: Field<String>,
     pub certificates: List<Certificate>,
+    pub ticket_key_file: Field<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

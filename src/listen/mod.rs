@@ -19,6 +19,7 @@ mod patience;
 mod rewound;
 #[cfg(test)]
 mod tests;
+pub mod tickets;
 pub mod tls;
 
 use std::io;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,10 +11,14 @@ use http::{Method, Request};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue,
+    Tls13ClientSessionValue,
+};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, HandshakeKind, NamedGroup, RootCertStore, SupportedProtocolVersion};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -463,4 +468,118 @@ async fn with_no_place_for_another_handshake_the_next_waits_and_the_stuck_one_is
     assert_eq!(stuck.read(&mut [0; 8]).await.unwrap_or(0), 0, "the stuck one was closed");
     assert_eq!(stage.metric("edgeseal_tls_handshake_errors_total{reason=\"gave-way\"}"), 1.0);
     assert_eq!(stage.metric("edgeseal_tls_handshakes"), 0.0);
+}
+
+/// A stage with the certificate in `files` and the ticket keys in `keys`.
+async fn one_of_a_fleet(toml: &str, bucket: &Bucket, files: &CertificateFiles, keys: Option<&Path>) -> Stage {
+    Stage::start_tuned(toml, &bucket.origin.url(), reader(), |config| {
+        config.tls.certificates = vec![files.clone()];
+        config.tls.ticket_key_file = keys.map(Path::to_owned);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn edges_with_the_same_ticket_keys_resume_each_others_sessions() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let folder = tempfile::tempdir().unwrap();
+    let (root, files) = certificate(&folder, &[HOST]);
+    let key_file = |name: &str, keys: &[u8]| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, keys.iter().flat_map(|key| [*key; 80]).collect::<Vec<_>>()).unwrap();
+        file
+    };
+    let (old, rotated, new) = (key_file("old", &[1]), key_file("rotated", &[2, 1]), key_file("new", &[2]));
+    let first = one_of_a_fleet(PLAIN, &bucket, &files, Some(&old)).await;
+    for (keys, resumes) in [(Some(&old), true), (Some(&rotated), true), (Some(&new), false), (None, false)] {
+        let second = one_of_a_fleet(PLAIN, &bucket, &files, keys.map(PathBuf::as_path)).await;
+        for versions in [ONLY_12, ONLY_13] {
+            let config = strict(&root, versions, &[]);
+            for (edge, expected) in [(&first, false), (&second, resumes)] {
+                let mut stream = shake(edge.https(), HOST, &config).await.unwrap();
+                assert!(exchange(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+                let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+                assert_eq!(resumed, expected, "{keys:?} {versions:?}");
+            }
+        }
+    }
+}
+
+/// Gives out a session for whatever name.
+#[derive(Debug)]
+struct Careless(ClientSessionMemoryCache);
+
+impl Careless {
+    fn name() -> ServerName<'static> {
+        ServerName::try_from("any").unwrap()
+    }
+}
+
+impl ClientSessionStore for Careless {
+    fn set_kx_hint(&self, _: ServerName<'static>, group: NamedGroup) {
+        self.0.set_kx_hint(Self::name(), group);
+    }
+
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+        self.0.kx_hint(&Self::name())
+    }
+
+    fn set_tls12_session(&self, _: ServerName<'static>, session: Tls12ClientSessionValue) {
+        self.0.set_tls12_session(Self::name(), session);
+    }
+
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.0.tls12_session(&Self::name())
+    }
+
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {
+        self.0.remove_tls12_session(&Self::name());
+    }
+
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        self.0.insert_tls13_ticket(Self::name(), ticket);
+    }
+
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.0.take_tls13_ticket(&Self::name())
+    }
+}
+
+/// behaviour §3.1, §3.4: neither another policy nor another name comes with a ticket.
+#[tokio::test]
+async fn a_ticket_is_good_for_its_name_and_policy_alone() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let folder = tempfile::tempdir().unwrap();
+    let names = [HOST, "two.example.com", "new.example.com", "www.example.org"];
+    let (root, files) = certificate(&folder, &names);
+    let keys = folder.path().join("tickets.key");
+    std::fs::write(&keys, [7; 80]).unwrap();
+    let toml = format!(
+        "{THREE}\n[[distribution]]\nid = \"new\"\naliases = [\"new.example.com\"]\n\
+         minimum_protocol_version = \"TLSv1.3_2025\"\n$BUCKET\n"
+    );
+    let edge = one_of_a_fleet(&toml, &bucket, &files, Some(&keys)).await;
+    for versions in [ONLY_12, ONLY_13] {
+        let mut config = (*strict(&root, versions, &[])).clone();
+        config.resumption = Resumption::store(Arc::new(Careless(ClientSessionMemoryCache::new(8))));
+        let config = Arc::new(config);
+        for (name, resumes) in [
+            (HOST, false),
+            (HOST, true),
+            ("two.example.com", false), // the same policy
+            ("two.example.com", true),
+            ("new.example.com", false), // another one
+            ("www.example.org", false),
+        ] {
+            let Ok(mut stream) = shake(edge.https(), name, &config).await else {
+                assert_eq!((name, versions[0].version), ("new.example.com", TLS12.version));
+                continue;
+            };
+            exchange(&mut stream).await;
+            let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+            assert_eq!(resumed, resumes, "{name} {versions:?}");
+        }
+    }
 }

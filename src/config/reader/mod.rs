@@ -93,6 +93,7 @@ fn tls(table: &mut Table<'_>) -> raw::Tls {
             cert: table.field("cert"),
             key: table.field("key"),
         }),
+        ticket_key_file: table.field("ticket_key_file"),
     }
 }
 

@@ -79,8 +79,11 @@ fn write_listen(text: &mut Text, listen: &raw::Listen) {
 }
 
 fn write_tls(text: &mut Text, tls: &raw::Tls) {
-    let raw::Tls { minimum_protocol_version, certificates } = tls;
-    text.section("tls", |text| text.field("minimum_protocol_version", minimum_protocol_version));
+    let raw::Tls { minimum_protocol_version, certificates, ticket_key_file } = tls;
+    text.section("tls", |text| {
+        text.field("minimum_protocol_version", minimum_protocol_version);
+        text.field("ticket_key_file", ticket_key_file);
+    });
     text.tables("tls.certificate", certificates, |text, raw::Certificate { cert, key }| {
         text.field("cert", cert);
         text.field("key", key);

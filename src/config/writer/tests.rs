@@ -90,6 +90,7 @@ impl Maker {
             tls: raw::Tls {
                 minimum_protocol_version: self.text(),
                 certificates: self.list(|maker| raw::Certificate { cert: maker.path(), key: maker.path() }),
+                ticket_key_file: self.path(),
             },
             cache: raw::Cache {
                 memory: self.amount(),

@@ -113,6 +113,19 @@ fn security_policies() {
 }
 
 #[test]
+fn ticket_keys_come_from_a_file() {
+    let none = error(
+        with("[tls]\nticket_key_file = \"\""),
+        "10: tls.ticket_key_file",
+        "is empty",
+        "80 random bytes",
+    );
+    check([none]);
+    let config = config(&with("[tls]\nticket_key_file = \"/etc/tickets.key\""));
+    assert_eq!(config.tls.ticket_key_file, Some(PathBuf::from("/etc/tickets.key")));
+}
+
+#[test]
 fn certificates_are_pairs() {
     const FIX: &str = "both files";
     check([
