@@ -23,7 +23,7 @@ fn apart() -> (Serving, [SocketAddr; 2]) {
     let workers = vec![pair(), pair()];
     let addresses = [0, 1].map(|worker: usize| workers[worker].https.local_addr().unwrap());
     let admin_listener = std::net::TcpListener::bind(any).unwrap();
-    let bound = Bound { http: any, https: any, admin: any, workers, admin_listener };
+    let bound = Bound { http: any, https: any, admin: any, workers, admin_listener, udp: None };
     let handshakes = Handshakes::new(&Arc::new(certs::self_signed(&[])), &config);
     let (serving, _) = bound.serve(&edge, &handshakes, &config.listen).unwrap();
     (serving, addresses)
