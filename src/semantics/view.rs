@@ -140,8 +140,8 @@ static PLAIN: [bool; 256] = {
     let mut byte = 0_u8;
     while byte < 0x7f {
         byte += 1;
-        plain[byte as usize] =
-            byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | b'#');
+        plain[byte as usize] = byte.is_ascii_graphic()
+            && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | b'#');
     }
     plain
 };

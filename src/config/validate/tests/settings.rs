@@ -45,6 +45,7 @@ fn listen() {
             "0 to 65536",
         ),
         error(with("[listen]\nworkers = -1"), "10: listen.workers", "-1 is outside", "0 to 1024"),
+        error(with("[listen]\nhandshakes = 0"), "10: listen.handshakes", "0 is outside", "1 to 1000000"),
         error(with("[listen]\ngrace = \"2d\""), "10: listen.grace", "2d is outside 0s to 1d", "0s to 1d"),
         error(with("[listen]\ngrace = \"30 sec\""), "10: listen.grace", "not a unit of time", "10s"),
         error(with("[listen]\ndrain_delay = -5"), "10: listen.drain_delay", "-5 is negative", "10s"),
@@ -133,6 +134,19 @@ fn security_policies() {
             "",
         ),
     ]);
+}
+
+#[test]
+fn ticket_keys_come_from_a_file() {
+    let none = error(
+        with("[tls]\nticket_key_file = \"\""),
+        "10: tls.ticket_key_file",
+        "is empty",
+        "80 random bytes",
+    );
+    check([none]);
+    let config = config(&with("[tls]\nticket_key_file = \"/etc/tickets.key\""));
+    assert_eq!(config.tls.ticket_key_file, Some(PathBuf::from("/etc/tickets.key")));
 }
 
 #[test]
