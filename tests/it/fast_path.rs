@@ -24,8 +24,8 @@ const POLICIES: [&str; 6] = [
 ];
 
 const OWN: &str = "[[response_headers_policy]]\nname = \"own\"\nremove_headers = [\"x-amz-meta-a\", \"content-md5\"]\n\
-    [[response_headers_policy.custom_header]]\nname = \"Cache-Control\"\nvalue = \"no-cache\"\noverride = true\n\
-    [[response_headers_policy.custom_header]]\nname = \"X-New\"\nvalue = \"1\"\noverride = false\n\
+    [[response_headers_policy.custom_header]]\nheader = \"Cache-Control\"\nvalue = \"no-cache\"\noverride = true\n\
+    [[response_headers_policy.custom_header]]\nheader = \"X-New\"\nvalue = \"1\"\noverride = false\n\
     [[response_headers_policy]]\nname = \"timed\"\nserver_timing_sampling_rate = 100\n";
 
 /// Method, target, fields.
@@ -71,7 +71,7 @@ fn told(seen: &Seen) -> (u16, BTreeMap<String, Vec<String>>, String) {
         let value = if name == "age" { "some" } else { value };
         fields.entry(name.to_string()).or_default().push(value.to_owned());
     }
-    (seen.status.as_u16(), fields, String::from_utf8_lossy(&seen.body).into_owned())
+    (seen.status, fields, String::from_utf8_lossy(&seen.body).into_owned())
 }
 
 async fn stage(origin: &str, behavior: &str, fast_path: bool, endpoint: &str) -> Stage {
