@@ -40,6 +40,14 @@ ci:
 bench:
     cargo bench --locked
 
+# edgeseal beside nginx, Varnish, Traffic Server and HAProxy (25 minutes; as root; `--install` first)
+compare *arguments:
+    benches/compare/run.py {{ arguments }}
+
+# Instructions of a hit against what is expected, under valgrind
+instructions:
+    .ci/run instructions
+
 # A private bucket and the edge in front of it, on this machine
 demo *arguments:
     cargo run --locked --release -- demo {{ arguments }}

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::edge::{BuildError, Edge, NotInvalidated};
 use crate::listen::certs::{self, Certificates};
+use crate::listen::tickets::{TicketKeyError, TicketKeys};
 use crate::listen::{self, Handshakes, Serving};
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
@@ -42,10 +43,14 @@ pub enum StartError {
     /// One line for each certificate that cannot be used.
     #[error("{0}")]
     Certificates(String),
+    #[error("tls.ticket_key_file: {0}")]
+    TicketKeys(#[from] TicketKeyError),
 }
 
 /// Between two looks for something to sweep.
 const SWEEP: Duration = Duration::from_secs(1);
+/// Between two looks at the file of ticket keys.
+const TICKET_KEYS: Duration = Duration::from_secs(30);
 
 /// Binds, builds and serves. `credentials` is asked once for each origin.
 ///
@@ -60,13 +65,14 @@ pub async fn start(
     for (name, not_after) in certificates.names_and_expiry() {
         metrics.cert_not_after(&name, not_after);
     }
+    let ticket_keys = config.tls.ticket_key_file.as_deref().map(TicketKeys::load).transpose()?;
     let log = AccessLog::open(&config.log.access, Arc::clone(&config.identity.pop))?;
     let bound = listen::bind(&config.listen, config.has_http3())?;
     let (http, https, admin) = (bound.http, bound.https, bound.admin);
     let edge = Edge::new(config, Arc::clone(&metrics), log, credentials)?;
     metrics.config_loaded(crate::clock::now().as_secs());
 
-    let handshakes = Handshakes::new(&certificates, config);
+    let handshakes = Handshakes::sharing(&certificates, config, ticket_keys.as_deref());
     let (serving, admin_listener) = bound.serve(&edge, &handshakes, &config.listen)?;
     let (stop_admin, admin_stopped) = watch::channel(false);
     let admin_task = tokio::spawn(admin::serve(
@@ -75,7 +81,38 @@ pub async fn start(
         admin_stopped,
     ));
     tokio::spawn(sweep(Arc::downgrade(&edge)));
+    if let Some(keys) = ticket_keys {
+        if let Some(warning) = keys.warning() {
+            tracing::warn!("{warning}");
+        }
+        tokio::spawn(read_again(keys, Arc::downgrade(&edge)));
+    }
     Ok(Server { http, https, admin, edge, serving, stop_admin, admin_task })
+}
+
+/// Follows the file of ticket keys for as long as there is an edge.
+async fn read_again(keys: Arc<TicketKeys>, edge: Weak<Edge>) {
+    let mut ticks = tokio::time::interval(TICKET_KEYS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failed = false;
+    while edge.strong_count() > 0 {
+        ticks.tick().await;
+        let reading = Arc::clone(&keys);
+        match tokio::task::spawn_blocking(move || reading.reload()).await {
+            Ok(Ok(changed)) => {
+                failed = false;
+                if changed {
+                    tracing::info!("the keys for session tickets are new");
+                }
+            }
+            Ok(Err(error)) if !failed => {
+                failed = true;
+                tracing::warn!("the keys for session tickets stay as they were: {error}");
+            }
+            Ok(Err(_)) => {}
+            Err(_) => tracing::error!("reading the keys for session tickets panicked"),
+        }
+    }
 }
 
 /// Frees what has been invalidated, soon after and for as long as there is an edge.
@@ -97,6 +134,12 @@ async fn sweep(edge: Weak<Edge>) {
 }
 
 impl Server {
+    /// Open connections of viewers, by worker.
+    #[must_use]
+    pub fn connections(&self) -> Vec<usize> {
+        self.serving.connections()
+    }
+
     /// Stops accepting, lets requests in flight finish within the grace period, and flushes the log.
     pub async fn drain(self) {
         self.serving.drain().await;

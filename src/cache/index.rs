@@ -96,7 +96,6 @@ impl<V> Index<V> {
     }
 
     /// hashbrown goes by the lowest bits and the seven highest, moka by all: these are in between.
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are what is wanted")]
     fn shard(&self, hash: Hash) -> &Shard<V> {
         &self.shards[(hash >> 40) as usize & (SHARDS - 1)]
     }

@@ -8,6 +8,7 @@ use super::{FAILED, Overriding, Source, print, source};
 use crate::config::{Config, Finding, Place, Severity, Tls};
 use crate::geo;
 use crate::listen::certs;
+use crate::listen::tickets::TicketKeys;
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -25,7 +26,8 @@ impl Check {
         let (ok, findings) = match source::load(&self.source, &self.over) {
             Ok(loaded) => {
                 let certificates = certificates(&loaded.config.tls);
-                let files = [certificates, places(&loaded.config)].concat();
+                let tickets = Vec::from_iter(ticket_keys(&loaded.config.tls));
+                let files = [certificates, tickets, places(&loaded.config)].concat();
                 let ok = files.iter().all(|finding| finding.severity == Severity::Warning);
                 (ok, [loaded.warnings, files].concat())
             }
@@ -65,6 +67,16 @@ fn certificates(tls: &Tls) -> Vec<Finding> {
         }
         Err(errors) => errors.iter().map(|error| finding(Severity::Error, error.to_string(), None)).collect(),
     }
+}
+
+/// As `run` would, it reads the keys for tickets.
+fn ticket_keys(tls: &Tls) -> Option<Finding> {
+    let (severity, message) = match TicketKeys::load(tls.ticket_key_file.as_deref()?) {
+        Ok(keys) => (Severity::Warning, keys.warning()?.to_string()),
+        Err(error) => (Severity::Error, error.to_string()),
+    };
+    let place = Place { source: "tls.ticket_key_file".into(), line: None };
+    Some(Finding { severity, place, key: String::new(), message, fix: None })
 }
 
 /// So it reads the database of places.

@@ -78,6 +78,8 @@ pub struct Listen {
     pub grace: Duration,
     /// HTTP/3 handshakes at a time with viewers who have not shown that they are where their packets say. More must show it.
     pub unproven_handshakes: usize,
+    /// Unfinished TLS handshakes of each worker; further connections wait to be accepted. At least 1.
+    pub handshakes: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +87,8 @@ pub struct Tls {
     /// Empty: a self-signed certificate is made at start, with a warning.
     pub certificates: Vec<CertificateFiles>,
     pub minimum_protocol_version: SecurityPolicy,
+    /// Keys for session tickets, shared with other edges. `None`: made at start, and known to this process alone.
+    pub ticket_key_file: Option<PathBuf>,
 }
 
 /// PEM files: a chain (leaf first) and its private key.
@@ -101,6 +105,18 @@ pub enum SecurityPolicy {
     Tls12_2021,
     Tls12_2025,
     Tls13_2025,
+}
+
+impl SecurityPolicy {
+    /// CloudFront's name for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls12_2021 => "TLSv1.2_2021",
+            Self::Tls12_2025 => "TLSv1.2_2025",
+            Self::Tls13_2025 => "TLSv1.3_2025",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -79,12 +79,14 @@ pub struct Listen {
     pub drain_delay: Field<Amount>,
     pub grace: Field<Amount>,
     pub unproven_handshakes: Field<i64>,
+    pub handshakes: Field<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
     pub minimum_protocol_version: Field<String>,
     pub certificates: List<Certificate>,
+    pub ticket_key_file: Field<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use bytes::BytesMut;
 
 use super::deadlines::Deadlines;
+use super::gate::{GaveWay, Place};
 use super::interim::Relaying;
 use super::patience::Patient;
 use super::rewound::Rewound;
@@ -54,10 +55,10 @@ pub(super) const IDLE: Duration = Duration::from_secs(60);
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a connection comes in.
-#[derive(Clone)]
 pub(super) enum Door {
     Plain,
-    Tls(Handshakes),
+    /// Its handshake has a place.
+    Tls(Handshakes, Place),
 }
 
 impl Door {
@@ -75,9 +76,9 @@ impl Door {
         let stream = Patient::new(stream, SEND);
         match self {
             Self::Plain => http1(stream, edge, viewer, None, stop, deadlines).await,
-            Self::Tls(handshakes) => {
+            Self::Tls(handshakes, place) => {
                 let shaken = tokio::select! {
-                    shaken = handshake(&handshakes, stream, &edge.metrics) => shaken,
+                    shaken = handshake(&handshakes, place, stream, &edge.metrics) => shaken,
                     _ = stop.wait_for(|&stop| stop) => None,
                 };
                 let Some(mut stream) = shaken else { return };
@@ -101,14 +102,16 @@ impl Door {
 
 async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     handshakes: &Handshakes,
+    place: Place,
     stream: S,
     metrics: &Metrics,
 ) -> Option<tokio_rustls::server::TlsStream<S>> {
-    let reason = match tokio::time::timeout(HANDSHAKE, handshakes.accept(stream)).await {
-        Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => "closed",
-        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => "protocol",
-        Ok(Err(_)) => "io",
+    let reason = match tokio::time::timeout(HANDSHAKE, place.shake(handshakes.accept(stream))).await {
+        Ok(Ok(Ok(stream))) => return Some(stream),
+        Ok(Ok(Err(error))) if error.kind() == io::ErrorKind::UnexpectedEof => "closed",
+        Ok(Ok(Err(error))) if error.kind() == io::ErrorKind::InvalidData => "protocol",
+        Ok(Ok(Err(_))) => "io",
+        Ok(Err(GaveWay)) => "gave-way",
         Err(_) => "timeout",
     };
     metrics.tls_handshake_error(reason);

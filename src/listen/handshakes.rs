@@ -10,6 +10,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::certs::Certificates;
+use super::tickets::TicketKeys;
 use super::{h3, tls};
 use crate::config::{Config, Distribution, SecurityPolicy};
 use crate::pipeline::tx::Secured;
@@ -34,6 +35,16 @@ impl Handshakes {
     /// When the system has no randomness to give.
     #[must_use]
     pub fn new(certificates: &Arc<Certificates>, config: &Config) -> Self {
+        Self::sharing(certificates, config, None)
+    }
+
+    /// The same, with tickets that are sealed under `keys`, if there are some: then any edge with these keys takes them, for
+    /// the same policy.
+    ///
+    /// # Panics
+    /// When the system has no randomness to give.
+    #[must_use]
+    pub fn sharing(certificates: &Arc<Certificates>, config: &Config, keys: Option<&TicketKeys>) -> Self {
         let listener = config.tls.minimum_protocol_version;
         let wish = |distribution: &Distribution| {
             (distribution.minimum_protocol_version.unwrap_or(listener), distribution.http2)
@@ -47,7 +58,11 @@ impl Handshakes {
         let mut offer = |wish: (SecurityPolicy, bool)| match offers.iter().find(|(of, _)| *of == wish) {
             Some((_, offer)) => Arc::clone(offer),
             None => {
-                let offer = tls::server_config(Arc::clone(certificates), wish.0, wish.1);
+                let mut offer = tls::server_config(Arc::clone(certificates), wish.0, wish.1);
+                if let Some(keys) = keys {
+                    let purpose = format!("{} http2={}", wish.0.as_str(), wish.1);
+                    Arc::make_mut(&mut offer).ticketer = keys.ticketer(&purpose);
+                }
                 offers.push((wish, Arc::clone(&offer)));
                 offer
             }

@@ -1,42 +1,53 @@
 //! Sockets: bound first, served by workers, drained at the end. Knows nothing of what is served.
 //!
-//! Each worker is a thread with a runtime of its own and, by `SO_REUSEPORT`, listeners of its own; a connection never
-//! moves. All workers end together, when the last viewer is gone or the grace period is over: a connection to an
-//! origin lives on the worker that opened it, and another worker's viewer may be reading from it.
+//! Each worker is a thread with a runtime of its own and, by `SO_REUSEPORT`, listeners of its own. A connection may go to
+//! another worker when it is accepted, if that one has far less to do (`balance`), and never moves again. All workers end
+//! together, when the last viewer is gone or the grace period is over: a connection to an origin lives on the worker that opened it, and another worker's viewer may be reading from it.
 
+mod balance;
 pub mod certs;
 mod connection;
 mod deadlines;
+mod gate;
 mod h1;
 mod h2;
 #[cfg_attr(not(feature = "http3"), path = "no_h3.rs")]
 mod h3;
 mod handshakes;
+mod huffman;
 mod interim;
 mod patience;
 mod rewound;
+#[cfg(test)]
+mod tests;
+pub mod tickets;
 pub mod tls;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Notify, watch};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{mpsc, watch};
 
 use crate::config::Listen;
 use crate::edge::Edge;
+use balance::{Guest, Loads};
 use connection::Door;
 use deadlines::Deadlines;
+use gate::Gate;
 pub use handshakes::Handshakes;
 
 /// Pending connections that the kernel keeps for a listener.
 const BACKLOG: u32 = 4096;
 /// After an error of accept (no descriptors left, mostly): time for connections to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// So many connections are accepted in a row before those that are there have their turn.
+const BURST: u32 = 8;
+/// Connections on their way to one worker from the others.
+const INBOX: usize = 64;
 
 /// Bound, not serving yet.
 #[derive(Debug)]
@@ -129,6 +140,7 @@ pub struct Serving {
     stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
     reception: Option<h3::Reception>,
+    loads: Arc<Loads>,
 }
 
 impl Bound {
@@ -144,7 +156,9 @@ impl Bound {
     ) -> io::Result<(Serving, std::net::TcpListener)> {
         edge.set_https_port(self.https.port());
         let stop = watch::Sender::new(false);
-        let live = Arc::new(Live::default());
+        let loads = Loads::new(self.workers.len());
+        let (outboxes, inboxes): (Vec<_>, Vec<_>) = self.workers.iter().map(|_| mailboxes()).unzip();
+        let outboxes: Arc<[Outboxes]> = outboxes.into();
         let count = self.workers.len();
         let (reception, arrivals) = match (self.udp, handshakes.http3()) {
             (Some(udp), Some(offer)) => {
@@ -157,28 +171,37 @@ impl Bound {
         };
         let mut arrivals = arrivals.into_iter();
         let mut workers = Vec::new();
-        for (index, pair) in self.workers.into_iter().enumerate() {
+        for (index, (pair, inboxes)) in self.workers.into_iter().zip(inboxes).enumerate() {
             let worker = Worker {
+                index,
                 edge: Arc::clone(edge),
                 handshakes: handshakes.clone(),
+                gate: Gate::new(listen.handshakes, &edge.metrics),
                 stop: stop.subscribe(),
-                live: Arc::clone(&live),
+                loads: Arc::clone(&loads),
+                outboxes: Arc::clone(&outboxes),
                 grace: listen.grace,
             };
             let arrivals = arrivals.next();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = std::thread::Builder::new().name(format!("edge-{index}"));
             workers.push(thread.spawn(move || {
-                runtime.block_on(worker.run(pair, arrivals));
+                runtime.block_on(worker.run(pair, inboxes, arrivals));
                 // A name that is still being looked up must not hold up the end.
                 runtime.shutdown_background();
             })?);
         }
-        Ok((Serving { stop, workers, reception }, self.admin_listener))
+        Ok((Serving { stop, workers, reception, loads }, self.admin_listener))
     }
 }
 
 impl Serving {
+    /// Open connections, by worker.
+    #[must_use]
+    pub fn connections(&self) -> Vec<usize> {
+        self.loads.counts().collect()
+    }
+
     /// Stops accepting, lets requests in flight finish within the grace period, and waits for the workers.
     pub async fn drain(self) {
         self.stop.send_replace(true);
@@ -198,27 +221,65 @@ impl Serving {
     }
 }
 
+/// A connection that another worker has accepted.
+type Handed = (std::net::TcpStream, SocketAddr, Guest);
+
+/// For one kind of listener, or one of each kind.
+type Outboxes = Kinds<mpsc::Sender<Handed>>;
+type Inboxes = Kinds<mpsc::Receiver<Handed>>;
+
+#[derive(Debug)]
+struct Kinds<T> {
+    http: T,
+    https: T,
+}
+
+fn mailboxes() -> (Outboxes, Inboxes) {
+    let (http_out, http_in) = mpsc::channel(INBOX);
+    let (https_out, https_in) = mpsc::channel(INBOX);
+    (Kinds { http: http_out, https: https_out }, Kinds { http: http_in, https: https_in })
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Http,
+    Https,
+}
+
+impl<T> Kinds<T> {
+    fn of(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::Http => &self.http,
+            Kind::Https => &self.https,
+        }
+    }
+}
+
 struct Worker {
+    index: usize,
     edge: Arc<Edge>,
     handshakes: Handshakes,
+    gate: Arc<Gate>,
     stop: watch::Receiver<bool>,
-    live: Arc<Live>,
+    loads: Arc<Loads>,
+    /// Of all workers.
+    outboxes: Arc<[Outboxes]>,
     grace: Duration,
 }
 
 impl Worker {
-    async fn run(self, pair: Pair, arrivals: Option<h3::Arrivals>) {
+    async fn run(self, pair: Pair, inboxes: Inboxes, arrivals: Option<h3::Arrivals>) {
         let deadlines = Arc::new(Deadlines::default());
         tokio::spawn(Arc::clone(&deadlines).tick(self.stop.clone()));
         let accepting = async {
             tokio::join!(
-                self.accept(pair.http, Door::Plain, &deadlines),
-                self.accept(pair.https, Door::Tls(self.handshakes.clone()), &deadlines),
+                self.accept(Kind::Http, pair.http, inboxes.http, &deadlines),
+                self.accept(Kind::Https, pair.https, inboxes.https, &deadlines),
                 self.quic(arrivals),
             )
         };
         accepting.await;
-        if tokio::time::timeout(self.grace, self.live.none_left()).await.is_err() {
+        if tokio::time::timeout(self.grace, self.loads.none_left()).await.is_err() {
             tracing::warn!("the grace period is over; the last connections are cut");
         }
     }
@@ -233,7 +294,7 @@ impl Worker {
                 _ = stop.wait_for(|&stop| stop) => return,
             };
             let Some(arrival) = arrival else { return };
-            let guest = Guest::new(&self.live);
+            let guest = self.loads.enter(self.index);
             let served = arrival.serve(Arc::clone(&self.edge), self.stop.clone());
             tokio::spawn(async move {
                 served.await;
@@ -242,21 +303,34 @@ impl Worker {
         }
     }
 
-    async fn accept(&self, listener: std::net::TcpListener, door: Door, deadlines: &Arc<Deadlines>) {
+    async fn accept(
+        &self,
+        kind: Kind,
+        listener: std::net::TcpListener,
+        mut inbox: mpsc::Receiver<Handed>,
+        deadlines: &Arc<Deadlines>,
+    ) {
         let listener = match TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "cannot serve a listener"),
         };
         let mut stop = self.stop.clone();
+        let mut in_a_row = 0;
         loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+            let accepting = async {
+                let door = self.door(kind).await;
+                tokio::select! {
+                    Some(handed) = inbox.recv() => (door, Self::take(handed)),
+                    accepted = listener.accept() => (door, accepted.map(|accepted| self.keep(kind, accepted))),
+                }
+            };
+            let (door, accepted) = tokio::select! {
+                accepted = accepting => accepted,
                 _ = stop.wait_for(|&stop| stop) => return,
             };
             match accepted {
-                Ok((stream, viewer)) => {
-                    let guest = Guest::new(&self.live);
-                    let served = door.clone().serve(
+                Ok(Some((stream, viewer, guest))) => {
+                    let served = door.serve(
                         stream,
                         viewer,
                         Arc::clone(&self.edge),
@@ -268,50 +342,47 @@ impl Worker {
                         drop(guest);
                     });
                 }
+                Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
-        }
-    }
-}
-
-/// How many connections there are, over all workers.
-#[derive(Debug, Default)]
-struct Live {
-    count: AtomicUsize,
-    changed: Notify,
-}
-
-impl Live {
-    async fn none_left(&self) {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.count.load(Ordering::Acquire) == 0 {
-                return;
+            in_a_row += 1;
+            if in_a_row == BURST {
+                in_a_row = 0;
+                tokio::task::yield_now().await;
             }
-            changed.await;
         }
     }
-}
 
-/// One connection.
-struct Guest(Arc<Live>);
-
-impl Guest {
-    fn new(live: &Arc<Live>) -> Self {
-        live.count.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(live))
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.changed.notify_waiters();
+    /// Waits until another connection may come in.
+    async fn door(&self, kind: Kind) -> Door {
+        match kind {
+            Kind::Http => Door::Plain,
+            Kind::Https => Door::Tls(self.handshakes.clone(), self.gate.place().await),
         }
+    }
+
+    /// One that this worker has accepted, unless it goes to another that has less to do. From then on it stays.
+    fn keep(
+        &self,
+        kind: Kind,
+        (stream, viewer): (TcpStream, SocketAddr),
+    ) -> Option<(TcpStream, SocketAddr, Guest)> {
+        let better = self.loads.better(self.index).filter(|better| *better != self.index);
+        // A full inbox is none with less to do.
+        let slot =
+            better.and_then(|better| Some((better, self.outboxes[better].of(kind).try_reserve().ok()?)));
+        let Some((better, slot)) = slot else { return Some((stream, viewer, self.loads.enter(self.index))) };
+        match stream.into_std() {
+            Ok(stream) => slot.send((stream, viewer, self.loads.enter(better))),
+            Err(error) => tracing::warn!(%error, "a connection is lost on its way to another worker"),
+        }
+        None
+    }
+
+    fn take((stream, viewer, guest): Handed) -> io::Result<Option<(TcpStream, SocketAddr, Guest)>> {
+        Ok(Some((TcpStream::from_std(stream)?, viewer, guest)))
     }
 }

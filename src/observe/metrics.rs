@@ -49,6 +49,7 @@ pub struct Metrics {
     reload_successful: IntGauge,
     reload_success_timestamp: IntGauge,
     http3_retries: IntCounter,
+    tls_handshakes: IntGauge,
 }
 
 impl Metrics {
@@ -135,6 +136,8 @@ impl Metrics {
                 "edgeseal_http3_retries_total",
                 "HTTP/3 viewers who had to show first that they are where their packets say.",
             ),
+            tls_handshakes: f
+                .gauge("edgeseal_tls_handshakes", "TLS handshakes with viewers that are under way."),
             hook: RwLock::new(None),
             families: Vec::new(),
         };
@@ -172,6 +175,13 @@ impl Metrics {
     /// A viewer must show that it gets what is sent to it (RFC 9000 §8.1.2).
     pub fn http3_retry(&self) {
         self.http3_retries.inc();
+    }
+
+    /// Counts a handshake with a viewer for as long as the guard lives.
+    #[must_use]
+    pub fn tls_handshake(&self) -> ConnectionGuard {
+        self.tls_handshakes.inc();
+        ConnectionGuard { open: self.tls_handshakes.clone() }
     }
 
     pub fn tls_handshake_error(&self, reason: &'static str) {

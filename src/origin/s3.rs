@@ -17,7 +17,7 @@ use super::journey::{Chance, Journey, Place, back_off, moved, skew};
 use super::pool::{self, Pool};
 use super::request::{self, Ask};
 use super::s3_error::Remedy;
-use super::sigv4::{self, Decision, Scope};
+use super::sigv4::{self, Decision, Scope, Signer};
 use crate::config::{self, PayloadHash, S3Origin};
 
 /// A bucket at run time.
@@ -31,6 +31,7 @@ pub(super) struct S3 {
     tls: Arc<ClientConfig>,
     user_agent: HeaderValue,
     label: Arc<str>,
+    signer: Signer,
 }
 
 impl S3 {
@@ -44,7 +45,15 @@ impl S3 {
         let pool = Pool::new(&config.endpoint, &tls, pool::IDLE)?;
         let place = Place { region: Arc::clone(&config.region), endpoint: config.endpoint.clone(), pool };
         let place = ArcSwap::from_pointee(place);
-        Ok(Self { place, credentials, clock_offset: AtomicI64::new(0), tls, user_agent, label })
+        Ok(Self {
+            place,
+            credentials,
+            clock_offset: AtomicI64::new(0),
+            tls,
+            user_agent,
+            label,
+            signer: Signer::default(),
+        })
     }
 
     pub(super) fn credentials(&self) -> &Arc<CredentialSource> {
@@ -115,7 +124,7 @@ impl S3 {
                 // A body is streamed, so nobody knows its hash when the head is sent (s3 §1.5).
                 let payload = if ask.is_write() { PayloadHash::Unsigned } else { s3.payload_hash };
                 let scope = Scope { region: &place.region, payload };
-                sigv4::sign(&mut head, &credentials, scope, self.corrected(now)).map_err(|error| {
+                self.signer.sign(&mut head, &credentials, scope, self.corrected(now)).map_err(|error| {
                     tracing::debug!(origin = %self.label, %error, "cannot sign");
                     OriginError::Unsignable
                 })?;

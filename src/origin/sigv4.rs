@@ -1,17 +1,18 @@
 //! AWS Signature Version 4 for S3 reads (s3 §1). Signing is the last change to a request head.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwapOption;
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningInstructions,
-    SigningParams, SigningSettings, UriPathNormalizationMode,
-};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::client::identity::Identity;
+use aws_lc_rs::{digest, hmac};
 use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use time::OffsetDateTime;
 
 use crate::config::{PayloadHash, SigningBehavior};
 
@@ -53,34 +54,120 @@ pub enum SigningError {
     Scope,
 }
 
-/// Signs a bodyless request: adds `x-amz-date`, `x-amz-content-sha256`, `authorization` and, with temporary
-/// credentials, `x-amz-security-token`. Earlier ones are replaced, so a retry signs the same head again (s3
-/// §1.7).
-///
-/// The path and the query must be strictly encoded, for S3 signs its own encoding of them (s3 §1.2, §1.3).
-/// Every header that nothing on the way may touch is signed (s3 §1.4).
+/// Signs, and remembers the key of the day: it takes four of a signature's five HMACs (s3 §1.6).
+#[derive(Default)]
+pub struct Signer {
+    last: ArcSwapOption<DayKey>,
+}
+
+/// What signs all requests of one day to one Region.
+struct DayKey {
+    secret: Box<str>,
+    date: Box<str>,
+    region: Box<str>,
+    key: hmac::Key,
+}
+
+impl Signer {
+    /// Signs a bodyless request: adds `x-amz-date`, `x-amz-content-sha256`, `authorization` and, with temporary
+    /// credentials, `x-amz-security-token`. Earlier ones are replaced, so a retry signs the same head again (s3
+    /// §1.7).
+    ///
+    /// The path and the query must be strictly encoded, for S3 signs its own encoding of them (s3 §1.2, §1.3).
+    /// Every header that nothing on the way may touch is signed (s3 §1.4).
+    ///
+    /// # Errors
+    /// [`SigningError`]; the head is then without any signature, and must not be sent.
+    pub fn sign(
+        &self,
+        request: &mut Parts,
+        credentials: &Credentials,
+        scope: Scope<'_>,
+        now: SystemTime,
+    ) -> Result<(), SigningError> {
+        for name in ADDED {
+            request.headers.remove(name);
+        }
+        check_host(&request.headers)?;
+        check_target(&request.uri)?;
+        let stamp = stamp(now)?;
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|_| SigningError::Scope);
+        let payload = match scope.payload {
+            PayloadHash::Empty => EMPTY_HASH,
+            PayloadHash::Unsigned => "UNSIGNED-PAYLOAD",
+        };
+        let token = credentials.session_token();
+
+        let mut headers = signed_headers(&request.headers)?;
+        headers.extend([("x-amz-content-sha256", payload), ("x-amz-date", &stamp)]);
+        headers.extend(token.map(|token| ("x-amz-security-token", token)));
+        // Fields of one name stay in their order (s3 §1.4).
+        headers.sort_by_key(|(name, _)| *name);
+        let names = names(&headers);
+        let canonical = canonical(request, &headers, &names, payload);
+
+        let date = &stamp[..8];
+        let range = format!("{date}/{}/s3/aws4_request", scope.region);
+        let mut to_sign = format!("AWS4-HMAC-SHA256\n{stamp}\n{range}\n");
+        push_hex(&mut to_sign, digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
+        let signature = hmac::sign(&self.key(credentials, date, scope.region).key, to_sign.as_bytes());
+        let id = credentials.access_key_id();
+        let mut authorization =
+            format!("AWS4-HMAC-SHA256 Credential={id}/{range}, SignedHeaders={names}, Signature=");
+        push_hex(&mut authorization, signature.as_ref());
+
+        let secret = |text: &str| {
+            let mut value = value(text)?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        let (authorization, token) = (secret(&authorization)?, token.map(secret).transpose()?);
+        let stamp = value(&stamp)?;
+        let [of_authorization, of_payload, of_date, of_token] = ADDED;
+        request.headers.insert(of_authorization, authorization);
+        request.headers.insert(of_payload, HeaderValue::from_static(payload));
+        request.headers.insert(of_date, stamp);
+        if let Some(token) = token {
+            request.headers.insert(of_token, token);
+        }
+        Ok(())
+    }
+
+    fn key(&self, credentials: &Credentials, date: &str, region: &str) -> Arc<DayKey> {
+        let secret = credentials.secret_access_key();
+        if let Some(last) = self.last.load_full()
+            && (&*last.secret, &*last.date, &*last.region) == (secret, date, region)
+        {
+            return last;
+        }
+        let key = Arc::new(DayKey {
+            secret: secret.into(),
+            date: date.into(),
+            region: region.into(),
+            key: day_key(secret, date, region),
+        });
+        self.last.store(Some(Arc::clone(&key)));
+        key
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").finish_non_exhaustive()
+    }
+}
+
+/// One request alone, as [`Signer::sign`].
 ///
 /// # Errors
-/// [`SigningError`]; the head is then without any signature, and must not be sent.
+/// [`SigningError`].
 pub fn sign(
     request: &mut Parts,
     credentials: &Credentials,
     scope: Scope<'_>,
     now: SystemTime,
 ) -> Result<(), SigningError> {
-    for name in ADDED {
-        request.headers.remove(name);
-    }
-    check_host(&request.headers)?;
-    check_target(&request.uri)?;
-    check_time(now)?;
-    let instructions = instructions(request, credentials, scope, now)?;
-    for header in instructions.into_parts().0 {
-        let mut value = HeaderValue::from_str(header.value()).map_err(|_| SigningError::Scope)?;
-        value.set_sensitive(matches!(header.name(), "authorization" | "x-amz-security-token"));
-        request.headers.insert(header.name(), value);
-    }
-    Ok(())
+    Signer::default().sign(request, credentials, scope, now)
 }
 
 /// Origin access control's three signing behaviours (behaviour §10.1). `never` signs nothing; a viewer's
@@ -119,45 +206,111 @@ const NOT_SIGNED: [&str; 12] = [
 ];
 const NOT_SIGNED_PREFIXES: [&str; 2] = ["proxy-", "x-forwarded-"];
 
-/// 10000-01-01 in seconds since the epoch: `x-amz-date` has four digits for the year, and the signer panics
-/// on times that its calendar does not hold.
+/// 10000-01-01 in seconds since the epoch: `x-amz-date` has four digits for the year.
 const END_OF_TIME: Duration = Duration::from_secs(253_402_300_800);
 
-fn instructions(
-    request: &Parts,
-    credentials: &Credentials,
-    scope: Scope<'_>,
-    now: SystemTime,
-) -> Result<SigningInstructions, SigningError> {
-    let identity = Identity::from(credentials.clone());
-    let params: SigningParams<'_> = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(scope.region)
-        .name("s3")
-        .time(now)
-        .settings(settings())
-        .build()
-        .map_err(|_| SigningError::Scope)?
-        .into();
-    let headers = signed_headers(&request.headers)?;
-    let body = match scope.payload {
-        PayloadHash::Empty => SignableBody::Bytes(b""),
-        PayloadHash::Unsigned => SignableBody::UnsignedPayload,
-    };
-    let signable =
-        SignableRequest::new(request.method.as_str(), request.uri.to_string(), headers.into_iter(), body)
-            .map_err(|_| SigningError::Target)?;
-    let signed = aws_sigv4::http_request::sign(signable, &params).map_err(|_| SigningError::Scope)?;
-    Ok(signed.into_parts().0)
+/// SHA-256 of nothing (s3 §1.5).
+const EMPTY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// What S3 encodes (s3 §1.2).
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `20130524T000000Z`.
+fn stamp(now: SystemTime) -> Result<String, SigningError> {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).ok().filter(|since| *since < END_OF_TIME);
+    let secs = since.and_then(|since| i64::try_from(since.as_secs()).ok()).ok_or(SigningError::Time)?;
+    let at = OffsetDateTime::from_unix_timestamp(secs).map_err(|_| SigningError::Time)?;
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second) = at.to_hms();
+    Ok(format!("{year:04}{:02}{day:02}T{hour:02}{minute:02}{second:02}Z", u8::from(month)))
 }
 
-/// S3's two exceptions, encode once and never normalise (s3 §1.2), and its extra header (s3 §1.5).
-fn settings() -> SigningSettings {
-    let mut settings = SigningSettings::default();
-    settings.percent_encoding_mode = PercentEncodingMode::Single;
-    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-    settings
+/// s3 §1.6.
+fn day_key(secret: &str, date: &str, region: &str) -> hmac::Key {
+    let sha256 = |secret: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, secret);
+    let first = sha256(format!("AWS4{secret}").as_bytes());
+    [date, region, "s3", "aws4_request"]
+        .iter()
+        .fold(first, |key, part| sha256(hmac::sign(&key, part.as_bytes()).as_ref()))
+}
+
+/// Each name once. `headers` are sorted.
+fn names(headers: &[(&str, &str)]) -> String {
+    let mut names = String::with_capacity(160);
+    for same in headers.chunk_by(|(a, _), (b, _)| a == b) {
+        if !names.is_empty() {
+            names.push(';');
+        }
+        names.push_str(same[0].0);
+    }
+    names
+}
+
+/// The canonical request (s3 §1.1). The path is strictly encoded already, and S3 normalises none (s3 §1.2).
+fn canonical(request: &Parts, headers: &[(&str, &str)], names: &str, payload: &str) -> String {
+    let mut text = String::with_capacity(2048);
+    for part in [request.method.as_str(), "\n", request.uri.path(), "\n"] {
+        text.push_str(part);
+    }
+    push_query(&mut text, request.uri.query().unwrap_or_default());
+    text.push('\n');
+    for same in headers.chunk_by(|(a, _), (b, _)| a == b) {
+        text.push_str(same[0].0);
+        for (index, (_, value)) in same.iter().enumerate() {
+            text.push(if index == 0 { ':' } else { ',' });
+            push_squeezed(&mut text, value);
+        }
+        text.push('\n');
+    }
+    for part in ["\n", names, "\n", payload] {
+        text.push_str(part);
+    }
+    text
+}
+
+/// Decoded, encoded by S3's rules, and in their order (s3 §1.3).
+fn push_query(text: &mut String, query: &str) {
+    let mut pairs: Vec<_> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (encoded_anew(name), encoded_anew(value)))
+        .collect();
+    pairs.sort_unstable();
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        for part in [if index == 0 { "" } else { "&" }, name, "=", value] {
+            text.push_str(part);
+        }
+    }
+}
+
+fn encoded_anew(part: &str) -> Cow<'_, str> {
+    if !part.bytes().any(|byte| byte == b'%' || byte == b'=') {
+        return Cow::Borrowed(part);
+    }
+    let decoded: Vec<u8> = percent_decode_str(part).collect();
+    Cow::Owned(percent_encode(&decoded, &RESERVED).to_string())
+}
+
+/// Without spaces at the ends, and one where there are several (s3 §1.4).
+fn push_squeezed(text: &mut String, value: &str) {
+    if !value.starts_with(' ') && !value.ends_with(' ') && !value.contains("  ") {
+        return text.push_str(value);
+    }
+    for (index, word) in value.split(' ').filter(|word| !word.is_empty()).enumerate() {
+        if index > 0 {
+            text.push(' ');
+        }
+        text.push_str(word);
+    }
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)].into());
+        text.push(DIGITS[usize::from(byte & 15)].into());
+    }
 }
 
 fn signed_headers(headers: &HeaderMap) -> Result<Vec<(&str, &str)>, SigningError> {
@@ -175,7 +328,7 @@ fn is_signed(name: &HeaderName) -> bool {
     !NOT_SIGNED.contains(&name) && !NOT_SIGNED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Without it the signer panics (s3 §1.14).
+/// s3 §1.14.
 fn check_host(headers: &HeaderMap) -> Result<(), SigningError> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -191,8 +344,8 @@ fn check_target(uri: &Uri) -> Result<(), SigningError> {
     if !is_strict(uri.path().as_bytes(), b"/") {
         return Err(SigningError::Path);
     }
-    // The signer decodes and encodes the query anew: `+` becomes a space, and bytes that are not UTF-8 are
-    // replaced, while the wire keeps what it had (s3 §1.14).
+    // S3 decodes and encodes the query anew: `+` becomes a space, and bytes that are not UTF-8 are replaced, while the
+    // wire keeps what it had (s3 §1.14).
     let query = uri.query().unwrap_or_default();
     let text = percent_encoding::percent_decode_str(query).decode_utf8();
     if !is_strict(query.as_bytes(), b"=&") || text.is_err() {
@@ -220,13 +373,6 @@ fn is_upper_hex(byte: u8) -> bool {
 
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
-
-fn check_time(now: SystemTime) -> Result<(), SigningError> {
-    match now.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) if since < END_OF_TIME => Ok(()),
-        _ => Err(SigningError::Time),
-    }
 }
 
 #[cfg(test)]

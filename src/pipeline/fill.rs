@@ -240,7 +240,8 @@ impl Fetch {
         }
         let Some((lead, _share)) = &inflow.kept else { return inflow.writer.complete() };
         // First where the next viewer looks, then the end for those who read along, then out of the flights.
-        let tags = self.tags(&inflow.head.to_map());
+        let named = self.route.site.cache_tag_header.is_some();
+        let tags = if named { self.tags(&inflow.head.to_map()) } else { Box::default() };
         let mut object =
             Object::new(inflow.head, inflow.lifetime, inflow.at, inflow.writer.pieces()).tagged(tags);
         object.variant = inflow.variant;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ALT_SVC, HOST, HeaderName, HeaderValue, REFERER, USER_AGENT};
 use http::{Method, StatusCode, Version};
+use memchr::memchr;
 
 use super::deliver::{self, Wanted};
 use super::tx::{Connection, RequestId};
@@ -39,6 +40,15 @@ pub trait HeadWriter {
     fn lines(&mut self, lines: &[u8]);
     /// One more; `name` in lower case.
     fn field(&mut self, name: &str, value: &[u8]);
+}
+
+/// Name and value of the first of some [`HeadWriter::lines`], and what comes after it.
+#[must_use]
+pub fn line(lines: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let colon = memchr(b':', lines)?;
+    let (name, rest) = (&lines[..colon], lines.get(colon + 2..)?);
+    let end = memchr(b'\r', rest)?;
+    Some((name, &rest[..end], rest.get(end + 2..)?))
 }
 
 /// An answer that is at hand.

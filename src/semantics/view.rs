@@ -123,8 +123,7 @@ impl Received<'_> {
 pub fn read<'a>(received: &'a Received<'a>, secure: bool) -> Result<View<'a, Lines<'a>>, Unreadable> {
     let Received { method, version, authority, target, ref lines } = *received;
     let host = of_limited(method, authority, target, lines, secure)?;
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte);
-    if !target.starts_with('/') || !target.bytes().all(is_plain) {
+    if !target.starts_with('/') || !target.bytes().all(|byte| PLAIN[usize::from(byte)]) {
         return Err(Unreadable::Malformed("the target is not a path"));
     }
     let (raw_path, query) = match target.split_once('?') {
@@ -134,6 +133,18 @@ pub fn read<'a>(received: &'a Received<'a>, secure: bool) -> Result<View<'a, Lin
     let viewer = Viewer::default();
     Ok(View { method, host, raw_path, query, secure, version, headers: lines, viewer })
 }
+
+/// What may stand in a target without a second thought: visible ASCII but for what RFC 3986 has escaped.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x7f {
+        byte += 1;
+        plain[byte as usize] = byte.is_ascii_graphic()
+            && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | b'#');
+    }
+    plain
+};
 
 /// The host, of a request within the limits.
 fn of_limited<'a>(
@@ -227,6 +238,37 @@ mod tests {
             let parts = parts(uri, headers);
             let host = parse(&parts, true).map(|view| view.host.name.to_string());
             assert_eq!(host, expected.map(str::to_owned), "{uri} {headers:?}");
+        }
+    }
+
+    /// What answers hits reads a request as the pipeline does, or leaves it to it.
+    #[test]
+    fn a_received_request_is_read_alike() {
+        let table = [
+            ("/a?b=c", &[("Host", "Cdn.Example.com:8443"), ("X-A", "1")][..]),
+            ("/", &[("host", "h")]),
+            ("/%zz?", &[("host", "h")]),
+            ("/a", &[]),
+            ("/a", &[("host", "a"), ("Host", "a")]),
+            ("/a\"b", &[("host", "h")]),
+            ("/a#b", &[("host", "h")]),
+            ("*", &[("host", "h")]),
+        ];
+        for (target, headers) in table {
+            let lines: Vec<_> = headers.iter().map(|&(name, value)| (name, value.as_bytes())).collect();
+            let (method, version) = (&Method::GET, Version::HTTP_11);
+            let received = Received { method, version, authority: None, target, lines: Lines(&lines) };
+            let Ok(view) = read(&received, true) else { continue };
+            let parts = parts(target, headers);
+            let other = parse(&parts, true).unwrap();
+            assert_eq!((view.host, view.raw_path, view.query), (other.host, other.raw_path, other.query));
+            assert_eq!(received.bytes(), head_bytes(&parts), "{target}");
+        }
+        for target in ["*", "a", "/a#b", "/a b", "/\u{e9}", "/a\"", "http://h/"] {
+            let lines = [("host", &b"h"[..])];
+            let (method, version) = (&Method::GET, Version::HTTP_11);
+            let received = Received { method, version, authority: None, target, lines: Lines(&lines) };
+            assert!(read(&received, true).is_err(), "{target}");
         }
     }
 

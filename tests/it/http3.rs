@@ -155,6 +155,20 @@ async fn viewers_are_told_where_http_3_is() {
     assert!(UdpSocket::bind(on.https()).is_err());
 }
 
+/// What an origin says of itself is not true of the edge, from the cache or not.
+#[tokio::test]
+async fn an_origins_own_alternative_makes_way() {
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nalt-svc: h3=\":9\"\r\n\r\na";
+    let origin = Scripted::start([Act::send(answer)]).await;
+    let stage = Stage::start(ON, &origin.url()).await;
+    let expected = format!("h3=\":{}\"; ma=86400", stage.https().port());
+    for cached in ["Miss from edgeseal", "Hit from edgeseal"] {
+        let seen = get(stage.https(), "/a").await;
+        assert_eq!(seen.header("x-cache"), cached);
+        assert_eq!(seen.headers.get_all("alt-svc").iter().collect::<Vec<_>>(), [&*expected]);
+    }
+}
+
 #[tokio::test]
 async fn http_3_is_for_distributions_that_want_it() {
     let bucket = Bucket::start().await;
@@ -336,6 +350,30 @@ async fn a_viewer_that_does_not_speak_http_3_is_left() {
     let answer = timeout(SOON, recv.read_to_end(1000)).await.unwrap().unwrap();
     assert!(answer.windows(3).any(|text| text == b"431"), "{answer:02x?}");
     assert_eq!(timeout(SOON, send.stopped()).await.unwrap().unwrap(), Some(VarInt::from_u32(0x100)));
+}
+
+/// CVE-2023-44487
+#[tokio::test]
+async fn a_viewer_that_gives_up_all_that_it_asks_is_left() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let stage = stage(&bucket, |_| ()).await;
+    let (_endpoint, quic) = connect(stage.https(), HOST).await.unwrap();
+    let head = headers_frame(&GET);
+    let asking = async {
+        while let Ok((mut send, mut recv)) = quic.open_bi().await {
+            if send.write_all(&head[..10]).await.is_err() {
+                break;
+            }
+            send.reset(VarInt::from_u32(0x10c)).unwrap();
+            recv.stop(VarInt::from_u32(0x10c)).unwrap();
+        }
+    };
+    timeout(SOON, asking).await.unwrap();
+    match quic.closed().await {
+        ConnectionError::ApplicationClosed(close) => assert_eq!(close.error_code.into_inner(), 0x107),
+        other => panic!("{other}"),
+    }
 }
 
 #[tokio::test]

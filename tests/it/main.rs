@@ -13,6 +13,7 @@ mod early_answers;
 mod error_pages;
 mod explain;
 mod failover;
+mod fast_path;
 mod faults;
 #[cfg(feature = "geo")]
 mod geo;

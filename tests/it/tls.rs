@@ -2,14 +2,23 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use edgeseal::config::{CertificateFiles, SecurityPolicy};
-use http::Method;
+use http::{Method, Request};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue,
+    Tls13ClientSessionValue,
+};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, HandshakeKind, NamedGroup, RootCertStore, SupportedProtocolVersion};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -428,5 +437,149 @@ $BUCKET
         let config = strict(&root, ONLY_13, &[b"h2", b"http/1.1"]);
         let stream = shake(stage.https(), name, &config).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(agreed), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn with_no_place_for_another_handshake_the_next_waits_and_the_stuck_one_is_given_up() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let stage = Stage::start_tuned(PLAIN, &bucket.origin.url(), reader(), |config| {
+        config.listen.workers = 1;
+        config.listen.handshakes = 1;
+    })
+    .await;
+    let stream = connect(stage.https(), HOST, &[]).await;
+    let (mut open, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+
+    let mut stuck = TcpStream::connect(stage.https()).await.unwrap();
+    stuck.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
+    eventually("it takes the only place", || async { stage.metric("edgeseal_tls_handshakes") == 1.0 }).await;
+    let edge = stage.https();
+    let next = tokio::spawn(async move { get(edge, "/a").await });
+    for _ in 0..3 {
+        let request = Request::get("/a").header("host", HOST).body(Empty::<Bytes>::new()).unwrap();
+        assert_eq!(open.send_request(request).await.unwrap().status(), 200);
+        open.ready().await.unwrap();
+    }
+    assert!(!next.is_finished(), "it waits to be accepted");
+    assert_eq!(next.await.unwrap().text(), "a");
+    assert_eq!(stuck.read(&mut [0; 8]).await.unwrap_or(0), 0, "the stuck one was closed");
+    assert_eq!(stage.metric("edgeseal_tls_handshake_errors_total{reason=\"gave-way\"}"), 1.0);
+    assert_eq!(stage.metric("edgeseal_tls_handshakes"), 0.0);
+}
+
+/// A stage with the certificate in `files` and the ticket keys in `keys`.
+async fn one_of_a_fleet(toml: &str, bucket: &Bucket, files: &CertificateFiles, keys: Option<&Path>) -> Stage {
+    Stage::start_tuned(toml, &bucket.origin.url(), reader(), |config| {
+        config.tls.certificates = vec![files.clone()];
+        config.tls.ticket_key_file = keys.map(Path::to_owned);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn edges_with_the_same_ticket_keys_resume_each_others_sessions() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let folder = tempfile::tempdir().unwrap();
+    let (root, files) = certificate(&folder, &[HOST]);
+    let key_file = |name: &str, keys: &[u8]| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, keys.iter().flat_map(|key| [*key; 80]).collect::<Vec<_>>()).unwrap();
+        file
+    };
+    let (old, rotated, new) = (key_file("old", &[1]), key_file("rotated", &[2, 1]), key_file("new", &[2]));
+    let first = one_of_a_fleet(PLAIN, &bucket, &files, Some(&old)).await;
+    for (keys, resumes) in [(Some(&old), true), (Some(&rotated), true), (Some(&new), false), (None, false)] {
+        let second = one_of_a_fleet(PLAIN, &bucket, &files, keys.map(PathBuf::as_path)).await;
+        for versions in [ONLY_12, ONLY_13] {
+            let config = strict(&root, versions, &[]);
+            for (edge, expected) in [(&first, false), (&second, resumes)] {
+                let mut stream = shake(edge.https(), HOST, &config).await.unwrap();
+                assert!(exchange(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+                let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+                assert_eq!(resumed, expected, "{keys:?} {versions:?}");
+            }
+        }
+    }
+}
+
+/// Gives out a session for whatever name.
+#[derive(Debug)]
+struct Careless(ClientSessionMemoryCache);
+
+impl Careless {
+    fn name() -> ServerName<'static> {
+        ServerName::try_from("any").unwrap()
+    }
+}
+
+impl ClientSessionStore for Careless {
+    fn set_kx_hint(&self, _: ServerName<'static>, group: NamedGroup) {
+        self.0.set_kx_hint(Self::name(), group);
+    }
+
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+        self.0.kx_hint(&Self::name())
+    }
+
+    fn set_tls12_session(&self, _: ServerName<'static>, session: Tls12ClientSessionValue) {
+        self.0.set_tls12_session(Self::name(), session);
+    }
+
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.0.tls12_session(&Self::name())
+    }
+
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {
+        self.0.remove_tls12_session(&Self::name());
+    }
+
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        self.0.insert_tls13_ticket(Self::name(), ticket);
+    }
+
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.0.take_tls13_ticket(&Self::name())
+    }
+}
+
+/// behaviour §3.1, §3.4: neither another policy nor another name comes with a ticket.
+#[tokio::test]
+async fn a_ticket_is_good_for_its_name_and_policy_alone() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "a");
+    let folder = tempfile::tempdir().unwrap();
+    let names = [HOST, "two.example.com", "new.example.com", "www.example.org"];
+    let (root, files) = certificate(&folder, &names);
+    let keys = folder.path().join("tickets.key");
+    std::fs::write(&keys, [7; 80]).unwrap();
+    let toml = format!(
+        "{THREE}\n[[distribution]]\nid = \"new\"\naliases = [\"new.example.com\"]\n\
+         minimum_protocol_version = \"TLSv1.3_2025\"\n$BUCKET\n"
+    );
+    let edge = one_of_a_fleet(&toml, &bucket, &files, Some(&keys)).await;
+    for versions in [ONLY_12, ONLY_13] {
+        let mut config = (*strict(&root, versions, &[])).clone();
+        config.resumption = Resumption::store(Arc::new(Careless(ClientSessionMemoryCache::new(8))));
+        let config = Arc::new(config);
+        for (name, resumes) in [
+            (HOST, false),
+            (HOST, true),
+            ("two.example.com", false), // the same policy
+            ("two.example.com", true),
+            ("new.example.com", false), // another one
+            ("www.example.org", false),
+        ] {
+            let Ok(mut stream) = shake(edge.https(), name, &config).await else {
+                assert_eq!((name, versions[0].version), ("new.example.com", TLS12.version));
+                continue;
+            };
+            exchange(&mut stream).await;
+            let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+            assert_eq!(resumed, resumes, "{name} {versions:?}");
+        }
     }
 }

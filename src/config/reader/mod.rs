@@ -82,6 +82,7 @@ fn listen(table: &mut Table<'_>) -> raw::Listen {
         drain_delay: table.field("drain_delay"),
         grace: table.field("grace"),
         unproven_handshakes: table.field("unproven_handshakes"),
+        handshakes: table.field("handshakes"),
     }
 }
 
@@ -92,6 +93,7 @@ fn tls(table: &mut Table<'_>) -> raw::Tls {
             cert: table.field("cert"),
             key: table.field("key"),
         }),
+        ticket_key_file: table.field("ticket_key_file"),
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn tls(report: &mut Report, raw: &raw::Tls) -> Tls {
             .iter()
             .filter_map(|typed| certificate(report, typed))
             .collect(),
+        ticket_key_file: ticket_key_file(report, &raw.ticket_key_file),
     }
 }
 
@@ -86,6 +87,14 @@ pub(super) fn http_version(report: &mut Report, field: &Field<String>) -> (bool,
             (true, false)
         }
     }
+}
+
+fn ticket_key_file(report: &mut Report, field: &Field<PathBuf>) -> Option<PathBuf> {
+    let Typed { value, at } = field.given()?;
+    if value.as_os_str().is_empty() {
+        report.error(at, "is empty", "name a file of 80 random bytes a key, or leave it out");
+    }
+    Some(value.clone())
 }
 
 fn certificate(report: &mut Report, typed: &Typed<Certificate>) -> Option<CertificateFiles> {

@@ -62,6 +62,7 @@ fn write_listen(text: &mut Text, listen: &raw::Listen) {
         drain_delay,
         grace,
         unproven_handshakes,
+        handshakes,
     } = listen;
     text.section("listen", |text| {
         text.field("http", http);
@@ -73,12 +74,16 @@ fn write_listen(text: &mut Text, listen: &raw::Listen) {
         text.field("drain_delay", drain_delay);
         text.field("grace", grace);
         text.field("unproven_handshakes", unproven_handshakes);
+        text.field("handshakes", handshakes);
     });
 }
 
 fn write_tls(text: &mut Text, tls: &raw::Tls) {
-    let raw::Tls { minimum_protocol_version, certificates } = tls;
-    text.section("tls", |text| text.field("minimum_protocol_version", minimum_protocol_version));
+    let raw::Tls { minimum_protocol_version, certificates, ticket_key_file } = tls;
+    text.section("tls", |text| {
+        text.field("minimum_protocol_version", minimum_protocol_version);
+        text.field("ticket_key_file", ticket_key_file);
+    });
     text.tables("tls.certificate", certificates, |text, raw::Certificate { cert, key }| {
         text.field("cert", cert);
         text.field("key", key);

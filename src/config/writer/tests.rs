@@ -85,10 +85,12 @@ impl Maker {
                 drain_delay: self.amount(),
                 grace: self.amount(),
                 unproven_handshakes: self.number(),
+                handshakes: self.number(),
             },
             tls: raw::Tls {
                 minimum_protocol_version: self.text(),
                 certificates: self.list(|maker| raw::Certificate { cert: maker.path(), key: maker.path() }),
+                ticket_key_file: self.path(),
             },
             cache: raw::Cache {
                 memory: self.amount(),

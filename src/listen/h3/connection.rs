@@ -1,6 +1,7 @@
 //! One viewer's QUIC connection: the handshake, its requests, and a polite end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use quinn::{ConnectionError, Incoming, StreamId, VarInt};
 use tokio::sync::watch;
@@ -58,6 +59,27 @@ async fn handshake(
     })
 }
 
+/// Requests that a viewer may give up beyond those that it lets be answered (rapid reset, CVE-2023-44487).
+const ABANDONED: usize = 256;
+
+/// How a connection's requests end.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    abandoned: AtomicUsize,
+}
+
+impl Ends {
+    pub(super) fn answered(&self) {
+        let less = |abandoned: usize| abandoned.checked_sub(1);
+        let _ = self.abandoned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Whether that was one too many.
+    pub(super) fn abandoned(&self) -> bool {
+        self.abandoned.fetch_add(1, Ordering::Relaxed) >= ABANDONED
+    }
+}
+
 /// Accepts requests until there is a reason to end.
 async fn drive(
     edge: &Arc<Edge>,
@@ -81,6 +103,7 @@ async fn drive(
         }
     };
     tokio::pin!(ending);
+    let ends = Arc::new(Ends::default());
     // From this stream on requests are not looked at.
     let mut next = 0;
     let (code, why) = loop {
@@ -92,6 +115,7 @@ async fn drive(
                     Arc::clone(edge),
                     Arc::clone(connection),
                     quic.clone(),
+                    Arc::clone(&ends),
                     stream,
                 ));
             }

@@ -133,24 +133,50 @@ pub(super) fn goaway(stream: u64) -> Vec<u8> {
     out
 }
 
+/// A response's HEADERS frame in the making.
+#[derive(Debug)]
+pub(super) struct Headers(BytesMut);
+
+impl Headers {
+    /// Room for the length, which is known at the end; RFC 9000 §16 allows more bytes than are needed.
+    const LENGTH: usize = 4;
+
+    pub(super) fn new() -> Self {
+        let mut out = BytesMut::with_capacity(1024);
+        out.put_u8(kind::HEADERS as u8);
+        out.put_bytes(0, Self::LENGTH);
+        out.put_slice(&qpack::PREFIX);
+        Self(out)
+    }
+
+    /// Where fields are appended.
+    pub(super) fn section(&mut self) -> &mut BytesMut {
+        &mut self.0
+    }
+
+    pub(super) fn end(self) -> BytesMut {
+        let Self(mut out) = self;
+        let length = out.len() - 1 - Self::LENGTH;
+        out[1..1 + Self::LENGTH].copy_from_slice(&(length as u32 | 0x8000_0000).to_be_bytes());
+        out
+    }
+}
+
 /// A response's HEADERS frame.
 pub(super) fn headers(status: StatusCode, headers: &HeaderMap) -> BytesMut {
-    // Room for the length, which is known when the section is written; RFC 9000 §16 allows more bytes than are needed.
-    const LENGTH: usize = 4;
-    let mut out = BytesMut::with_capacity(1024);
-    out.put_u8(kind::HEADERS as u8);
-    out.put_bytes(0, LENGTH);
-    qpack::encode(status, headers, &mut out);
-    let length = out.len() - 1 - LENGTH;
-    out[1..1 + LENGTH].copy_from_slice(&(length as u32 | 0x8000_0000).to_be_bytes());
-    out
+    let mut frame = Headers::new();
+    qpack::status(status, frame.section());
+    for (name, value) in headers {
+        qpack::field(name.as_str(), value.as_bytes(), frame.section());
+    }
+    frame.end()
 }
 
 /// The beginning of a DATA frame, at the end of `before`.
-pub(super) fn data(mut before: BytesMut, length: usize) -> Bytes {
+pub(super) fn data(mut before: BytesMut, length: u64) -> Bytes {
     before.reserve(9);
     put_varint(kind::DATA, &mut before);
-    put_varint(length as u64, &mut before);
+    put_varint(length, &mut before);
     before.freeze()
 }
 

@@ -125,7 +125,7 @@ pub(super) fn trailer(name: &[u8], value: &[u8]) -> Result<(), Malformed> {
 /// RFC 9114 §4.2: lower-case names, none about a connection; RFC 9110 §5.5: values without space around them.
 fn field(name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValue), Malformed> {
     let name = HeaderName::from_lowercase(name).map_err(|_| Malformed("a field's name"))?;
-    if is_of_connection(&name) {
+    if is_of_connection(name.as_str()) {
         return Err(Malformed("a field about the connection"));
     }
     let around = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));

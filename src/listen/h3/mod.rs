@@ -12,6 +12,7 @@ mod connection;
 mod control;
 mod frame;
 mod head;
+mod hit;
 mod offer;
 mod qpack;
 mod request;

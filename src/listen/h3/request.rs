@@ -13,8 +13,10 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
+use super::connection::Ends;
 use super::frame::{self, Code, Fault, kind};
 use super::head::{Asked, Head};
+use super::hit;
 use super::qpack::{self, Undecodable};
 use super::stream::{Inbound, Outbound, Streaming, Upload, section, skip, undecodable};
 use crate::edge::Edge;
@@ -35,12 +37,14 @@ pub(super) async fn serve(
     edge: Arc<Edge>,
     connection: Arc<Connection>,
     quic: quinn::Connection,
+    ends: Arc<Ends>,
     (send, recv): (quinn::SendStream, quinn::RecvStream),
 ) {
     let mut outbound = Outbound::new(send);
     let fault = match exchange(edge, &connection, &mut outbound, recv).await {
         Ok(()) => {
             outbound.finish();
+            ends.answered();
             // Until then the request is in flight: an end of the connection would take away what is still on its way.
             if timeout(LAST_BYTES, outbound.settled()).await.is_err() {
                 tracing::debug!("a viewer does not take what it has been sent");
@@ -50,7 +54,12 @@ pub(super) async fn serve(
         Err(fault) => fault,
     };
     match fault {
-        Fault::Gone => outbound.reset(Code::RequestCancelled),
+        Fault::Gone => {
+            outbound.reset(Code::RequestCancelled);
+            if ends.abandoned() {
+                quic.close(Code::ExcessiveLoad.into(), b"requests are given up again and again");
+            }
+        }
         Fault::Stream(code) => outbound.reset(code),
         Fault::Connection(code, why) => {
             outbound.reset(code);
@@ -84,6 +93,12 @@ async fn exchange(
     let fault = Arc::new(OnceLock::new());
     let upload = Upload::new(inbound, length, HEADER_LIST as usize, &fault);
     let body = body(upload, &parts.method, length).await?;
+    if body.is_none()
+        && edge.fast_path
+        && let Some(answered) = hit::answer(&edge, connection, &parts, outbound).await
+    {
+        return answered;
+    }
     let is_head = parts.method == Method::HEAD;
     let serving = pipeline::serve(edge, Arc::clone(connection), parts, body);
     let response = tokio::select! {
@@ -186,7 +201,7 @@ async fn answer(
         let frame = frame.map_err(|_| Fault::Stream(Code::InternalError))?;
         let Ok(data) = frame.into_data() else { continue };
         sent += data.len() as u64;
-        let before = frame::data(std::mem::take(&mut waiting), data.len());
+        let before = frame::data(std::mem::take(&mut waiting), data.len() as u64);
         outbound.write(&mut [before, data], SEND).await?;
     }
     if !waiting.is_empty() {

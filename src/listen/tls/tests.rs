@@ -261,3 +261,62 @@ fn a_ticket_resumes_a_session() {
         }
     }
 }
+
+/// Post-quantum wherever the viewer can, and classical with those that cannot.
+#[test]
+fn the_key_exchange_is_hybrid_if_the_viewer_knows_one() {
+    use rustls::NamedGroup::{X25519, X25519MLKEM768, secp256r1, secp384r1};
+    let all: &[&dyn SupportedKxGroup] = &[kx_group::X25519MLKEM768, kx_group::X25519];
+    let cases: [(&[&dyn SupportedKxGroup], _); 5] = [
+        (aws_lc_rs::DEFAULT_KX_GROUPS, X25519MLKEM768),
+        (all, X25519MLKEM768),
+        (&[kx_group::X25519], X25519),
+        (&[kx_group::SECP256R1], secp256r1),
+        (&[kx_group::SECP384R1], secp384r1),
+    ];
+    for policy in POLICIES {
+        let server = server(policy);
+        for (groups, expected) in cases {
+            let provider = CryptoProvider { kx_groups: groups.to_vec(), ..aws_lc_rs::default_provider() };
+            let client = ClientConfig::builder_with_provider(Arc::new(provider.clone()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AnyName(provider)))
+                .with_no_client_auth();
+            let (_, settled) = handshake(&server, &Arc::new(client), "localhost").unwrap();
+            let group = settled.negotiated_key_exchange_group().unwrap().name();
+            assert_eq!(group, expected, "{policy:?} {groups:?}");
+        }
+    }
+}
+
+/// Which of two certificates for one name: also the suites of TLS 1.2 say what a viewer can verify.
+#[test]
+fn ecdsa_is_shown_to_whom_it_suits_and_rsa_to_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = |kind: &str, algorithm| {
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let made = rcgen::CertificateParams::new(["www.example.com".to_owned()]).unwrap();
+        let files = crate::config::CertificateFiles {
+            cert: folder.path().join(format!("{kind}.crt")),
+            key: folder.path().join(format!("{kind}.key")),
+        };
+        std::fs::write(&files.cert, made.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        files
+    };
+    let files = [pair("rsa", &rcgen::PKCS_RSA_SHA256), pair("ecdsa", &rcgen::PKCS_ECDSA_P256_SHA256)];
+    let certificates = Arc::new(crate::listen::certs::load(&files).unwrap());
+    let server = server_config(certificates, SecurityPolicy::default(), true);
+    let only_12: &[&SupportedProtocolVersion] = &[&TLS12];
+    let rsa = [suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256];
+    for (versions, suites, cipher) in [
+        (only_12, aws_lc_rs::ALL_CIPHER_SUITES, "ECDHE-ECDSA-AES128-GCM-SHA256"),
+        (only_12, &rsa, "ECDHE-RSA-AES128-GCM-SHA256"),
+    ] {
+        let (_, settled) =
+            handshake(&server, &Arc::new(client(versions, suites)), "www.example.com").unwrap();
+        assert_eq!(facts(&settled).cipher, cipher);
+    }
+}

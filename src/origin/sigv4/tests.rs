@@ -9,7 +9,6 @@ use super::*;
 const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const TOKEN: &str = "FwoGZXIvYXdzEXAMPLETOKEN==";
-const EMPTY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const SCOPE: Scope<'static> = Scope { region: "us-east-1", payload: PayloadHash::Empty };
 
 /// s3 §1.12.
@@ -225,6 +224,38 @@ fn signing_behaviours() {
     ];
     for (signing, forwarded, decision) in cases {
         assert_eq!(reaches_origin(signing, forwarded), decision, "{signing:?} {forwarded}");
+    }
+}
+
+/// s3 §1.6: a key is of a day, a Region and a secret.
+#[test]
+fn the_key_of_the_day_is_for_nothing_else() {
+    let signer = Signer::default();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let west = Scope { region: "us-west-2", ..SCOPE };
+    let other = Credentials::new(ACCESS_KEY, "another secret", None, None, "test");
+    for (credentials, secret, scope, at) in [
+        (long_lived(), SECRET, SCOPE, vector_time()),
+        (temporary(), SECRET, SCOPE, vector_time() + Duration::from_secs(60)),
+        (long_lived(), SECRET, SCOPE, vector_time() + day),
+        (long_lived(), SECRET, west, vector_time() + day),
+        (other, "another secret", west, vector_time() + day),
+        (long_lived(), SECRET, SCOPE, vector_time()),
+    ] {
+        let mut request = get("/a", &[]);
+        signer.sign(&mut request, &credentials, scope, at).unwrap();
+        assert_eq!(verify(&request, secret), Ok(()), "{scope:?}");
+    }
+    assert!(!format!("{signer:?}").contains(SECRET));
+}
+
+/// s3 §1.3: a key that would be encoded otherwise, twice, without a value, or out of order.
+#[test]
+fn the_query_is_signed_as_s3_reads_it() {
+    for query in ["b=2&a=1", "a=2&a=1", "acl", "a&b=", "%41=%42&a%2Bb=c%3Dd", "a==", "&&a=1&"] {
+        let mut request = get(&format!("/k?{query}"), &[]);
+        sign(&mut request, &long_lived(), SCOPE, vector_time()).unwrap();
+        assert_eq!(verify(&request, SECRET), Ok(()), "{query}");
     }
 }
 

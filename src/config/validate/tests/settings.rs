@@ -38,7 +38,14 @@ fn listen() {
             "0 is outside",
             "1 to 65535",
         ),
+        error(
+            with("[listen]\nunproven_handshakes = -1"),
+            "10: listen.unproven_handshakes",
+            "-1 is outside",
+            "0 to 65536",
+        ),
         error(with("[listen]\nworkers = -1"), "10: listen.workers", "-1 is outside", "0 to 1024"),
+        error(with("[listen]\nhandshakes = 0"), "10: listen.handshakes", "0 is outside", "1 to 1000000"),
         error(with("[listen]\ngrace = \"2d\""), "10: listen.grace", "2d is outside 0s to 1d", "0s to 1d"),
         error(with("[listen]\ngrace = \"30 sec\""), "10: listen.grace", "not a unit of time", "10s"),
         error(with("[listen]\ndrain_delay = -5"), "10: listen.drain_delay", "-5 is negative", "10s"),
@@ -59,6 +66,24 @@ fn addresses_that_are_taken_as_they_are_meant() {
     let chosen =
         listen("http = \"127.0.0.1:0\"\nhttps = \"127.0.0.1:0\"\nadmin = \"localhost:0\"\nworkers = 7");
     assert_eq!((chosen.http.port(), chosen.https, chosen.workers), (0, chosen.http, 7));
+}
+
+/// behaviour §2.3
+#[test]
+fn http_versions() {
+    let text = |version: &str| {
+        SITE.replace("[[distribution]]\n", &format!("[[distribution]]\nhttp_version = \"{version}\"\n"))
+    };
+    for (version, http2, http3) in
+        [("http1.1", false, false), ("HTTP2", true, false), ("http3", false, true), ("http2and3", true, true)]
+    {
+        let config = config(&text(version));
+        // Where it is left out, there is HTTP/2 in its stead, and a warning.
+        let has = cfg!(feature = "http3");
+        let expected = (http2 || (http3 && !has), http3 && has);
+        assert_eq!((config.distributions[0].http2, config.distributions[0].http3), expected, "{version}");
+        assert_eq!(config.has_http3(), http3 && has);
+    }
 }
 
 /// behaviour §3.1
@@ -109,6 +134,19 @@ fn security_policies() {
             "",
         ),
     ]);
+}
+
+#[test]
+fn ticket_keys_come_from_a_file() {
+    let none = error(
+        with("[tls]\nticket_key_file = \"\""),
+        "10: tls.ticket_key_file",
+        "is empty",
+        "80 random bytes",
+    );
+    check([none]);
+    let config = config(&with("[tls]\nticket_key_file = \"/etc/tickets.key\""));
+    assert_eq!(config.tls.ticket_key_file, Some(PathBuf::from("/etc/tickets.key")));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Header blocks into fields.
 
 use super::TABLE;
-use super::huffman;
 use super::table::{Dynamic, Name, OVERHEAD, STATIC};
+use crate::listen::huffman;
 
 /// Octets of an integer after its prefix: 2^35 is more than any of ours.
 const LONGEST_INTEGER: u32 = 28;

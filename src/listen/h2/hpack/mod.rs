@@ -6,7 +6,6 @@
 mod blocks;
 mod decode;
 mod encode;
-mod huffman;
 mod table;
 
 pub(super) use blocks::Blocks;
