@@ -28,7 +28,11 @@ async fn stage() -> (Bucket, Stage) {
     bucket.put("small", "small");
     bucket.put("large", pattern(LARGE));
     // Whatever the other stories are told with.
-    let own = |config: &mut edgeseal::config::Config| config.listen.fast_path = true;
+    let own = |config: &mut edgeseal::config::Config| {
+        config.listen.fast_path = true;
+        // The log is read in order.
+        config.listen.workers = 1;
+    };
     let stage = Stage::start_tuned(PLAIN, &bucket.origin.url(), reader(), own).await;
     (bucket, stage)
 }

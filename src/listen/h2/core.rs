@@ -270,7 +270,7 @@ impl<W: Source> Core<W> {
     }
 
     fn headers(&mut self, head: Head, payload: &[u8], fields: &mut Fields) -> Result<Step, Fault> {
-        if head.stream % 2 == 0 {
+        if head.stream.is_multiple_of(2) {
             return Err(PROTOCOL); // RFC 9113 §5.1.1, §6.2
         }
         let mut octets = frame::unpadded(head, payload).ok_or(PROTOCOL)?;
@@ -386,7 +386,7 @@ impl<W: Source> Core<W> {
             }
             return Ok(self.calm.noise()?);
         }
-        if head.length % 6 != 0 {
+        if !head.length.is_multiple_of(6) {
             return Err(FRAME_SIZE);
         }
         self.settled = true;
@@ -481,7 +481,7 @@ impl<W: Source> Core<W> {
             return Err(PROTOCOL);
         }
         let id = frame::number(payload).ok_or(FRAME_SIZE)?;
-        if id % 2 == 0 {
+        if id.is_multiple_of(2) {
             return Err(PROTOCOL);
         }
         self.calm.noise()?;

@@ -221,7 +221,7 @@ mod tests {
             assert_eq!(text, LINES);
             sizes.push(out.len());
         }
-        assert!(sizes[1] < sizes[0] - 20 && sizes[2] == sizes[1], "{sizes:?}");
+        assert!(sizes[1] < sizes[0] - 15 && sizes[2] == sizes[1], "{sizes:?}");
         assert_eq!(blocks.places.iter().filter(|place| !place.lines.is_empty()).count(), 1);
     }
 

@@ -22,7 +22,8 @@ fn endured(peer: &mut Peer, frame: impl Fn(u32) -> Vec<u8>) -> u32 {
 #[test]
 fn frames_that_bring_nothing_end_the_connection() {
     // CVE-2019-9512, -9515, -9513, -9518 and their kin.
-    let table: &[(&str, fn(u32) -> Vec<u8>)] = &[
+    type Frame = fn(u32) -> Vec<u8>;
+    let table: &[(&str, Frame)] = &[
         ("PING", |_| raw(kind::PING, 0, 0, &[0; 8])),
         ("PING ACK", |_| raw(kind::PING, flag::ACK, 0, &[0; 8])),
         ("SETTINGS", |_| raw(kind::SETTINGS, 0, 0, &[])),

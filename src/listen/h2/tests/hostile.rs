@@ -26,7 +26,8 @@ fn frames_that_are_forbidden_end_the_connection_or_their_stream() {
     let half_closed = |peer: &mut Peer| assert_eq!(peer.refusal(&headers(1, &GET, true)), None);
     let nothing = |_: &mut Peer| ();
     type Before = fn(&mut Peer);
-    let table: &[(&str, Before, Vec<u8>, Option<(u8, u32)>)] = &[
+    type Expected = Option<(u8, u32)>;
+    let table: &[(&str, Before, Vec<u8>, Expected)] = &[
         ("DATA on 0, §6.1", nothing, data(0, b"a", true), Some((CONNECTION, 1))),
         ("DATA on an idle stream, §5.1", nothing, data(1, b"a", true), Some((CONNECTION, 1))),
         ("DATA on an even stream", nothing, data(2, b"a", true), Some((CONNECTION, 1))),
