@@ -58,7 +58,7 @@ pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) enum Door {
     Plain,
     /// Its handshake has a place.
-    Tls(Handshakes, Place),
+    Tls(Arc<Handshakes>, Place),
 }
 
 impl Door {

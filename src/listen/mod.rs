@@ -156,6 +156,7 @@ impl Bound {
     ) -> io::Result<(Serving, std::net::TcpListener)> {
         edge.set_https_port(self.https.port());
         let stop = watch::Sender::new(false);
+        let handshakes = Arc::new(handshakes.clone());
         let loads = Loads::new(self.workers.len());
         let (outboxes, inboxes): (Vec<_>, Vec<_>) = self.workers.iter().map(|_| mailboxes()).unzip();
         let outboxes: Arc<[Outboxes]> = outboxes.into();
@@ -175,7 +176,7 @@ impl Bound {
             let worker = Worker {
                 index,
                 edge: Arc::clone(edge),
-                handshakes: handshakes.clone(),
+                handshakes: Arc::clone(&handshakes),
                 gate: Gate::new(listen.handshakes, &edge.metrics),
                 stop: stop.subscribe(),
                 loads: Arc::clone(&loads),
@@ -258,7 +259,7 @@ impl<T> Kinds<T> {
 struct Worker {
     index: usize,
     edge: Arc<Edge>,
-    handshakes: Handshakes,
+    handshakes: Arc<Handshakes>,
     gate: Arc<Gate>,
     stop: watch::Receiver<bool>,
     loads: Arc<Loads>,
@@ -360,7 +361,7 @@ impl Worker {
     async fn door(&self, kind: Kind) -> Door {
         match kind {
             Kind::Http => Door::Plain,
-            Kind::Https => Door::Tls(self.handshakes.clone(), self.gate.place().await),
+            Kind::Https => Door::Tls(Arc::clone(&self.handshakes), self.gate.place().await),
         }
     }
 
