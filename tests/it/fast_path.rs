@@ -20,13 +20,14 @@ const POLICIES: [&str; 6] = [
     "response_headers_policy = \"CORS-and-SecurityHeadersPolicy\"\n",
     "response_headers_policy = \"own\"\n",
     "response_headers_policy = \"timed\"\n",
-    "origin_request_policy = \"CORS-CustomOrigin\"\n",
+    "origin_request_policy = \"UserAgentRefererHeaders\"\n",
 ];
 
 const OWN: &str = "[[response_headers_policy]]\nname = \"own\"\nremove_headers = [\"x-amz-meta-a\", \"content-md5\"]\n\
     [[response_headers_policy.custom_header]]\nheader = \"Cache-Control\"\nvalue = \"no-cache\"\noverride = true\n\
     [[response_headers_policy.custom_header]]\nheader = \"X-New\"\nvalue = \"1\"\noverride = false\n\
-    [[response_headers_policy]]\nname = \"timed\"\nserver_timing_sampling_rate = 100\n";
+    [[response_headers_policy]]\nname = \"timed\"\n\
+    [response_headers_policy.server_timing_headers_config]\nenabled = true\nsampling_rate = 100\n";
 
 /// Method, target, fields.
 type Asked = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
@@ -71,7 +72,8 @@ fn told(seen: &Seen) -> (u16, BTreeMap<String, Vec<String>>, String) {
         let value = if name == "age" { "some" } else { value };
         fields.entry(name.to_string()).or_default().push(value.to_owned());
     }
-    (seen.status, fields, String::from_utf8_lossy(&seen.body).into_owned())
+    let id = seen.headers["x-amz-cf-id"].to_str().unwrap();
+    (seen.status, fields, String::from_utf8_lossy(&seen.body).replace(id, "its own id"))
 }
 
 async fn stage(origin: &str, behavior: &str, fast_path: bool, endpoint: &str) -> Stage {
