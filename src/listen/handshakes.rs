@@ -25,7 +25,8 @@ pub struct Handshakes {
     /// By the name in the handshake. `None`: everybody is offered the same, and nobody looks at the name first.
     by_name: Option<Arc<Hosts<Arc<ServerConfig>>>>,
     certificates: Arc<Certificates>,
-    http3: Option<h3::Offer>,
+    /// Shared, for all of this is copied for each connection.
+    http3: Option<Arc<h3::Offer>>,
 }
 
 impl Handshakes {
@@ -76,13 +77,13 @@ impl Handshakes {
             }
         }
         let by_name = (offers.len() > 1).then(|| Arc::new(by_name));
-        let http3 = h3::Offer::new(certificates, config);
+        let http3 = h3::Offer::new(certificates, config).map(Arc::new);
         Self { own, by_name, certificates: Arc::clone(certificates), http3 }
     }
 
     /// `None`: nobody is offered HTTP/3.
     pub(super) fn http3(&self) -> Option<&h3::Offer> {
-        self.http3.as_ref()
+        self.http3.as_deref()
     }
 
     pub(super) async fn accept<S>(&self, stream: S) -> io::Result<TlsStream<S>>

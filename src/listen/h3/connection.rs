@@ -87,13 +87,10 @@ async fn drive(
     connection: &Arc<Connection>,
     mut stop: watch::Receiver<bool>,
 ) {
-    // Held to the end: its end would be the connection's (RFC 9114 §6.2.1).
-    let Ok(mut control) = quic.open_uni().await else { return };
-    // It goes before all that is said on it.
-    let _ = control.set_priority(i32::MAX);
-    if control.write_all(&frame::opening(HEADER_LIST.into())).await.is_err() {
-        return;
-    }
+    // A viewer must leave room for it (RFC 9114 §6.2).
+    let Ok(Some(mut control)) = timeout(HANDSHAKE, open(quic)).await else {
+        return quic.close(Code::ExcessiveLoad.into(), b"no room for a control stream");
+    };
     let faulty = control::listen(quic);
     tokio::pin!(faulty);
     let ending = async {
@@ -124,8 +121,9 @@ async fn drive(
                 _ => return,
             },
             () = &mut ending => {
-                if control.write_all(&frame::goaway(next)).await.is_err() {
-                    return;
+                let told = timeout(LAST_WORDS, control.write_all(&frame::goaway(next))).await;
+                if !matches!(told, Ok(Ok(()))) {
+                    break (Code::NoError, "");
                 }
                 tokio::select! {
                     () = reject(quic, next) => return,
@@ -139,6 +137,15 @@ async fn drive(
         }
     };
     quic.close(VarInt::from(code), why.as_bytes());
+}
+
+/// Our control stream, with what we take. Held to the end: its end would be the connection's (RFC 9114 §6.2.1).
+async fn open(quic: &quinn::Connection) -> Option<quinn::SendStream> {
+    let mut control = quic.open_uni().await.ok()?;
+    // It goes before whatever else there is.
+    let _ = control.set_priority(i32::MAX);
+    control.write_all(&frame::opening(HEADER_LIST.into())).await.ok()?;
+    Some(control)
 }
 
 /// After GOAWAY: a viewer may ask for it again elsewhere (RFC 9114 §4.1.1, §5.2). Streams come in the order of their

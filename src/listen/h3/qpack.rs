@@ -201,6 +201,7 @@ mod tests {
     use super::*;
 
     type Pairs = Vec<(String, String)>;
+    type Fields<'a> = &'a [(&'a str, &'a str)];
 
     fn decoded(section: &[u8], limit: usize) -> Result<Pairs, Undecodable<()>> {
         let mut fields = Vec::new();
@@ -212,13 +213,13 @@ mod tests {
         .map(|()| fields)
     }
 
-    fn pairs(pairs: &[(&str, &str)]) -> Pairs {
+    fn pairs(pairs: Fields<'_>) -> Pairs {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
     fn fields_are_read_in_each_of_their_forms() {
-        let table: [(&[u8], &[(&str, &str)]); 6] = [
+        let table: [(&[u8], Fields<'_>); 6] = [
             (&[0, 0], &[]),
             // RFC 9204 §B.1: by the name's index
             (b"\x00\x00\x51\x0b/index.html", &[(":path", "/index.html")]),

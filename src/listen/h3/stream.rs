@@ -312,9 +312,12 @@ pub(super) fn undecodable() -> Fault {
 /// The body, as the pipeline takes it.
 pub(super) struct Streaming(State);
 
+/// The upload, for the next time, and what it has given.
+type Read = (Upload, Result<Option<Bytes>, Fault>);
+
 enum State {
     Idle(Upload),
-    Reading(Pin<Box<dyn Future<Output = (Upload, Result<Option<Bytes>, Fault>)> + Send>>),
+    Reading(Pin<Box<dyn Future<Output = Read> + Send>>),
     Ended,
 }
 
