@@ -1,7 +1,7 @@
 //! What every response carries (behaviour §9.1).
 
 use http::header::{ALT_SVC, CONTENT_LENGTH, DATE, HeaderName, SERVER, VIA};
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 use http_body::Body as _;
 
 use super::Answer;
@@ -27,8 +27,10 @@ pub(super) fn seal(
     let (mut parts, mut body) = response.into_parts();
     let headers = &mut parts.headers;
     if tx.is_head() {
-        // The head of what a GET would get; hyper never asks for the body (RFC 9110 §9.3.2).
-        if let Some(length) = body.size_hint().exact().filter(|_| !headers.contains_key(CONTENT_LENGTH)) {
+        // The head of what a GET would get; nobody asks for the body (RFC 9110 §9.3.2). Of no body it says nothing (§8.6).
+        let may_say = !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let length = body.size_hint().exact().filter(|_| may_say && !headers.contains_key(CONTENT_LENGTH));
+        if let Some(length) = length {
             headers.insert(CONTENT_LENGTH, length.into());
         }
         body = Body::Empty;
