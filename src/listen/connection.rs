@@ -75,10 +75,11 @@ impl Door {
         let _ = stream.set_nodelay(true);
         let stream = Patient::new(stream, SEND);
         match self {
-            Self::Plain => http1(stream, edge, viewer, None, stop, deadlines).await,
+            Self::Plain => Box::pin(http1(stream, edge, viewer, None, stop, deadlines)).await,
             Self::Tls(handshakes, place) => {
+                // Each stage in a box of its own: an idle connection keeps no room for its handshake.
                 let shaken = tokio::select! {
-                    shaken = handshake(&handshakes, place, stream, &edge.metrics) => shaken,
+                    shaken = Box::pin(handshake(&handshakes, place, stream, &edge.metrics)) => shaken,
                     _ = stop.wait_for(|&stop| stop) => None,
                 };
                 let Some(mut stream) = shaken else { return };
@@ -93,7 +94,7 @@ impl Door {
                         Box::pin(http2(stream, edge, connection, stop)).await;
                     }
                 } else {
-                    http1(stream, edge, viewer, secured, stop, deadlines).await;
+                    Box::pin(http1(stream, edge, viewer, secured, stop, deadlines)).await;
                 }
             }
         }
@@ -105,9 +106,9 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     place: Place,
     stream: S,
     metrics: &Metrics,
-) -> Option<tokio_rustls::server::TlsStream<S>> {
+) -> Option<Box<tokio_rustls::server::TlsStream<S>>> {
     let reason = match tokio::time::timeout(HANDSHAKE, place.shake(handshakes.accept(stream))).await {
-        Ok(Ok(Ok(stream))) => return Some(stream),
+        Ok(Ok(Ok(stream))) => return Some(Box::new(stream)),
         Ok(Ok(Err(error))) if error.kind() == io::ErrorKind::UnexpectedEof => "closed",
         Ok(Ok(Err(error))) if error.kind() == io::ErrorKind::InvalidData => "protocol",
         Ok(Ok(Err(_))) => "io",
