@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use aws_credential_types::Credentials;
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::digest;
+use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -65,7 +66,7 @@ struct DayKey {
     secret: Box<str>,
     date: Box<str>,
     region: Box<str>,
-    key: hmac::Key,
+    key: Box<[u8]>,
 }
 
 impl Signer {
@@ -110,11 +111,11 @@ impl Signer {
         let range = format!("{date}/{}/s3/aws4_request", scope.region);
         let mut to_sign = format!("AWS4-HMAC-SHA256\n{stamp}\n{range}\n");
         push_hex(&mut to_sign, digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
-        let signature = hmac::sign(&self.key(credentials, date, scope.region).key, to_sign.as_bytes());
+        let key = self.key(credentials, date, scope.region, now);
+        let signature = calculate_signature(&key.key, to_sign.as_bytes());
         let id = credentials.access_key_id();
-        let mut authorization =
-            format!("AWS4-HMAC-SHA256 Credential={id}/{range}, SignedHeaders={names}, Signature=");
-        push_hex(&mut authorization, signature.as_ref());
+        let authorization =
+            format!("AWS4-HMAC-SHA256 Credential={id}/{range}, SignedHeaders={names}, Signature={signature}");
 
         let secret = |text: &str| {
             let mut value = value(text)?;
@@ -133,7 +134,7 @@ impl Signer {
         Ok(())
     }
 
-    fn key(&self, credentials: &Credentials, date: &str, region: &str) -> Arc<DayKey> {
+    fn key(&self, credentials: &Credentials, date: &str, region: &str, now: SystemTime) -> Arc<DayKey> {
         let secret = credentials.secret_access_key();
         if let Some(last) = self.last.load_full()
             && (&*last.secret, &*last.date, &*last.region) == (secret, date, region)
@@ -144,7 +145,7 @@ impl Signer {
             secret: secret.into(),
             date: date.into(),
             region: region.into(),
-            key: day_key(secret, date, region),
+            key: generate_signing_key(secret, now, region, "s3").as_ref().into(),
         });
         self.last.store(Some(Arc::clone(&key)));
         key
@@ -223,15 +224,6 @@ fn stamp(now: SystemTime) -> Result<String, SigningError> {
     let (year, month, day) = at.to_calendar_date();
     let (hour, minute, second) = at.to_hms();
     Ok(format!("{year:04}{:02}{day:02}T{hour:02}{minute:02}{second:02}Z", u8::from(month)))
-}
-
-/// s3 §1.6.
-fn day_key(secret: &str, date: &str, region: &str) -> hmac::Key {
-    let sha256 = |secret: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, secret);
-    let first = sha256(format!("AWS4{secret}").as_bytes());
-    [date, region, "s3", "aws4_request"]
-        .iter()
-        .fold(first, |key, part| sha256(hmac::sign(&key, part.as_bytes()).as_ref()))
 }
 
 /// Each name once. `headers` are sorted.
