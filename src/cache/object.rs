@@ -182,6 +182,8 @@ pub struct Object {
     pub variant: Option<Arc<Variant>>,
     content: Content,
     worn: Worn,
+    /// Bytes that may be kept of [`Self::worn`]; they are weighed from the beginning.
+    room: u32,
 }
 
 /// The fields as the behaviour that serves the object makes them for every viewer.
@@ -250,6 +252,7 @@ impl Object {
             variant: None,
             content,
             worn: Worn::default(),
+            room: 0,
         }
     }
 
@@ -270,6 +273,7 @@ impl Object {
             variant: None,
             content: self.content.clone(),
             worn: Worn::default(),
+            room: 0,
         }
     }
 
@@ -286,7 +290,14 @@ impl Object {
         secs(self.lifetime.ttl).saturating_sub(secs(self.age(now)))
     }
 
-    /// Lets `read` have the fields as `behavior` makes them; `make` is asked for the first viewer only.
+    /// With room for `bytes` of fields as a behaviour makes them.
+    #[must_use]
+    pub fn with_room(self, bytes: usize) -> Self {
+        Self { room: u32::try_from(bytes).unwrap_or(u32::MAX), ..self }
+    }
+
+    /// Lets `read` have the fields as `behavior` makes them; `make` is asked for the first viewer only, if there is room to
+    /// keep what it makes.
     pub fn worn<T>(
         &self,
         behavior: &Arc<Behavior>,
@@ -298,7 +309,9 @@ impl Object {
             _ => {
                 let text = make();
                 let told = read(&text);
-                self.worn.0.store(Some(Arc::new((Arc::clone(behavior), text))));
+                if text.as_bytes().len() <= self.room as usize {
+                    self.worn.0.store(Some(Arc::new((Arc::clone(behavior), text))));
+                }
                 told
             }
         }
@@ -346,7 +359,10 @@ impl Object {
             Content::Sliced(layout) => layout.etag.len() as u64,
         };
         let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<Box<str>>()).sum();
-        content + self.head.weight() + (tags + size_of::<Self>()) as u64
+        // Of what is worn, the text and what holds it.
+        let worn =
+            if self.room == 0 { 0 } else { self.room as usize + size_of::<(Arc<Behavior>, Text)>() + 64 };
+        content + self.head.weight() + (tags + worn + size_of::<Self>()) as u64
     }
 }
 

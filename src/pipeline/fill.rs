@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 
 use super::intake::{self, Intake, Treatment};
-use super::{Keys, Route, deliver, look, sliced};
+use super::{Keys, Route, deliver, hit, look, sliced};
 use crate::cache::Key;
 use crate::cache::budget::Share;
 use crate::cache::fill::{self, Writer};
@@ -56,6 +56,8 @@ impl Fetch {
         if self.found_after_all(&lead) {
             return;
         }
+        // What has been invalidated between the look-up and this fetch's beginning must not come back in its name.
+        let previous = previous.filter(|_| self.edge.store.memory.get(lead.key()).is_some());
         let asked_about = previous.as_deref().filter(|object| !object.lifetime.last_resort);
         let mut ask = question(&self.route.ask, asked_about);
         if let Some((first, last)) = ahead {
@@ -119,7 +121,8 @@ impl Fetch {
         let mut object = object.confirmed(&response.headers, lifetime, at).tagged(self.tags(&fields));
         object.head = object.head.without(&self.withheld(&fields));
         object.variant = self.variant(&fields);
-        let object = Arc::new(object);
+        let room = hit::room(&object.head, &self.route.behavior);
+        let object = Arc::new(object.with_room(room));
         match admission {
             Admission::Store(_) | Admission::Slices(..) => self.store(&lead, &object),
             Admission::No(why) => self.remember(&lead, why),
@@ -242,8 +245,10 @@ impl Fetch {
         // First where the next viewer looks, then the end for those who read along, then out of the flights.
         let named = self.route.site.cache_tag_header.is_some();
         let tags = if named { self.tags(&inflow.head.to_map()) } else { Box::default() };
-        let mut object =
-            Object::new(inflow.head, inflow.lifetime, inflow.at, inflow.writer.pieces()).tagged(tags);
+        let room = hit::room(&inflow.head, &self.route.behavior);
+        let mut object = Object::new(inflow.head, inflow.lifetime, inflow.at, inflow.writer.pieces())
+            .tagged(tags)
+            .with_room(room);
         object.variant = inflow.variant;
         self.store(lead, &Arc::new(object));
         inflow.writer.complete();

@@ -30,6 +30,7 @@ use crate::policy::{admission, encoding, key, vary};
 use crate::semantics::fields::Fields as _;
 use crate::semantics::view::{self, Received};
 use dressed::Dressed;
+pub(super) use dressed::room;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -81,6 +82,8 @@ pub struct Facts {
     first_byte: Duration,
     /// Bytes of the head in its HTTP/1.1 form.
     head: u64,
+    /// `Some`: of the answer, where it is not the object's.
+    content_type: Option<Box<[u8]>>,
 }
 
 /// The answer to a request, if the cache has it. `None`: it is for [`super::serve`].
@@ -142,8 +145,7 @@ impl<'e> Hit<'e> {
         let facts = &self.facts;
         let mut to = Counted { to, bytes: 0 };
         to.status(facts.status);
-        let (has_server, has_date) =
-            self.dressed.tell(&facts.object, facts.content_length, facts.range, &mut to);
+        let told = self.dressed.tell(&facts.object, facts.content_length, facts.range, &mut to);
         to.field("age", itoa::Buffer::new().format(facts.age).as_bytes());
         to.lines(self.edge.marks.hit_lines());
         let member = |story: &Story| cache_status::member(&self.edge.identity.name, story);
@@ -154,13 +156,14 @@ impl<'e> Hit<'e> {
             to.field("alt-svc", alternative.as_bytes());
         }
         to.field("x-amz-cf-id", facts.request_id.as_str().as_bytes());
-        if !has_server {
+        if !told.has_server {
             to.field("server", self.edge.marks.server().as_bytes());
         }
-        if !has_date {
+        if !told.has_date {
             to.field("date", &clock::date(facts.began.timestamp()));
         }
         self.facts.head = to.bytes;
+        self.facts.content_type = told.content_type;
         self.facts.first_byte = self.facts.began.instant.elapsed();
     }
 
@@ -194,6 +197,7 @@ impl Facts {
             began,
             first_byte: Duration::ZERO,
             head: 0,
+            content_type: None,
         }
     }
 
@@ -225,6 +229,15 @@ impl Facts {
         let mut piece = pieces.share(self.first.saturating_add(position));
         piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         piece
+    }
+
+    /// Of the answer.
+    fn content_type(&self) -> Option<&[u8]> {
+        match &self.content_type {
+            Some(other) => Some(&**other).filter(|other| !other.is_empty()),
+            None if self.status == StatusCode::NOT_MODIFIED => None,
+            None => self.object.head.fields().content_type(),
+        }
     }
 
     /// Says in log and metrics that `sent` bytes of the body have left: all of them, or it broke off.
@@ -270,12 +283,7 @@ impl Facts {
             origin_code: None,
             bytes_from_viewer: received.bytes() as u64,
             bytes_to_viewer: self.head + sent,
-            content_type: self
-                .object
-                .head
-                .fields()
-                .content_type()
-                .filter(|_| self.status != StatusCode::NOT_MODIFIED),
+            content_type: self.content_type(),
             content_length: self.content_length,
             range: self.range,
         };

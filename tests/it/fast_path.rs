@@ -14,18 +14,23 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 26\r\ncontent-type: tex
     vary: Origin, X-Unsaid\r\nx-cache: Hit from another\r\nvia: 1.1 another\r\nx-amz-meta-a: b\r\n$MORE\r\n\
     abcdefghijklmnopqrstuvwxyz";
 
-const POLICIES: [&str; 6] = [
+const POLICIES: [&str; 8] = [
     "",
     "response_headers_policy = \"SecurityHeadersPolicy\"\n",
     "response_headers_policy = \"CORS-and-SecurityHeadersPolicy\"\n",
     "response_headers_policy = \"own\"\n",
     "response_headers_policy = \"timed\"\n",
+    "response_headers_policy = \"ageless\"\n",
+    "response_headers_policy = \"typed\"\n",
     "origin_request_policy = \"UserAgentRefererHeaders\"\n",
 ];
 
 const OWN: &str = "[[response_headers_policy]]\nname = \"own\"\nremove_headers = [\"x-amz-meta-a\", \"content-md5\"]\n\
     [[response_headers_policy.custom_header]]\nheader = \"Cache-Control\"\nvalue = \"no-cache\"\noverride = true\n\
     [[response_headers_policy.custom_header]]\nheader = \"X-New\"\nvalue = \"1\"\noverride = false\n\
+    [[response_headers_policy]]\nname = \"ageless\"\nremove_headers = [\"Age\"]\n\
+    [[response_headers_policy]]\nname = \"typed\"\n[[response_headers_policy.custom_header]]\n\
+    header = \"Content-Type\"\nvalue = \"a/b\"\noverride = true\n\
     [[response_headers_policy]]\nname = \"timed\"\n\
     [response_headers_policy.server_timing_headers_config]\nenabled = true\nsampling_rate = 100\n";
 

@@ -50,7 +50,7 @@ pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(viewer: &mut Viewe
     let Some(response) = while_present(viewer, pin!(serving)).await else { return Outcome::Broken };
     viewer.is_closing |= viewer.deadline.is_stopping();
     let sent = send(viewer, &method, response).await;
-    viewer.deadline.set(super::IDLE);
+    viewer.expect_more();
     match sent {
         Ok(Sent::Whole) if viewer.is_closing => Outcome::Last,
         Ok(Sent::Whole) => Outcome::Next,
@@ -197,6 +197,9 @@ fn frame(head: &mut response::Parts, body: &Tracked, method: &Method) -> Framing
     let has_none = head.status.is_informational()
         || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if has_none || method == Method::HEAD {
+        if head.status != StatusCode::NOT_MODIFIED && has_none {
+            headers.remove(CONTENT_LENGTH); // RFC 9110 §8.6
+        }
         return Framing::Nothing;
     }
     let said = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());

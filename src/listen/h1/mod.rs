@@ -139,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Viewer<'_, S> {
                     return Poll::Ready(Turn::Broken);
                 }
                 self.sending = None;
-                self.deadline.set(IDLE);
+                self.expect_more();
             }
             if self.is_closing {
                 return Poll::Ready(Turn::Over);
@@ -207,7 +207,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Viewer<'_, S> {
         } else {
             let _ = self.buffer.split_to(length);
         }
-        self.deadline.set(IDLE);
+        self.expect_more();
+    }
+
+    /// The next request may take its time to begin, but not to end.
+    fn expect_more(&self) {
+        self.deadline.set(if self.buffer.is_empty() { IDLE } else { HEADER_READ });
     }
 
     /// The rest of an answer waits for the socket.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, ORIGIN, VARY};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, ORIGIN, VARY};
 use http::{Method, StatusCode};
 
 use super::HeadWriter;
-use crate::cache::object::Object;
+use crate::cache::object::{Head, Object};
 use crate::cache::text::Text;
 use crate::config::Behavior;
+use crate::config::response_headers::{ResponseHeadersPolicy, SetHeader};
 use crate::pipeline::deliver::{self, Wanted};
 use crate::policy::response_headers::{self, Asked, Maker};
 use crate::semantics::fields::{Fields as _, Lines};
@@ -48,7 +49,7 @@ impl<'e> Dressed<'e> {
         }
         let own = object.head.fields();
         let policy = behavior.response_headers_policy.as_ref();
-        if policy.is_some_and(|policy| policy.server_timing.is_some()) {
+        if policy.is_some_and(|policy| policy.server_timing.is_some() || is_about_age(policy)) {
             return None;
         }
         let is_changed = policy.is_some() || (behavior.asks.custom && own.get(&VARY).is_some());
@@ -73,14 +74,14 @@ impl<'e> Dressed<'e> {
         })
     }
 
-    /// Whether `Server` and `Date` were among them.
+    /// What of it the edge need not say itself, and what the log is to say.
     pub(super) fn tell(
         &self,
         object: &Object,
         content_length: Option<u64>,
         range: Option<(u64, u64)>,
         to: &mut impl HeadWriter,
-    ) -> (bool, bool) {
+    ) -> Told {
         let own = object.head.fields();
         match self {
             Self::Own(Cut::Nothing) => to.lines(own.as_bytes()),
@@ -100,17 +101,53 @@ impl<'e> Dressed<'e> {
                     || whole(object, behavior),
                     |text| {
                         to.lines(text.as_bytes());
-                        (text.has_server(), text.has_date())
+                        Told::of(text, own)
                     },
                 );
             }
             Self::Made(text) => {
                 to.lines(text.as_bytes());
-                return (text.has_server(), text.has_date());
+                return Told::of(text, own);
             }
         }
-        (own.has_server(), own.has_date())
+        Told::of(own, own)
     }
+}
+
+/// What has been told.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) has_server: bool,
+    pub(super) has_date: bool,
+    /// `Some`: it was another than the object's.
+    pub(super) content_type: Option<Box<[u8]>>,
+}
+
+impl Told {
+    fn of(text: &Text, own: &Text) -> Self {
+        let other = (text.content_type() != own.content_type())
+            .then(|| text.content_type().unwrap_or_default().into());
+        Self { has_server: text.has_server(), has_date: text.has_date(), content_type: other }
+    }
+}
+
+/// It is reckoned for each answer, and such a policy has another say.
+fn is_about_age(policy: &ResponseHeadersPolicy) -> bool {
+    policy.remove.contains(&AGE) || policy.custom.iter().any(|header| header.name == AGE)
+}
+
+/// Bytes that [`whole`] may come to of an object with this head; 0 where it is not asked for.
+pub(in crate::pipeline) fn room(head: &Head, behavior: &Behavior) -> usize {
+    const LENGTH: usize = "content-length: \r\n".len() + 20;
+    const VARY_BY_ORIGIN: usize = "vary: Origin\r\n".len();
+    let own = head.fields();
+    let policy = behavior.response_headers_policy.as_ref();
+    let is_asked_for = policy.is_some()
+        || own.content_length().is_none()
+        || (behavior.asks.custom && own.get(&VARY).is_some());
+    let field = |header: &SetHeader| header.name.as_str().len() + header.value.len() + ": \r\n".len();
+    let added = policy.iter().flat_map(|policy| policy.security.iter().chain(&policy.custom)).map(field);
+    if is_asked_for { own.as_bytes().len() + LENGTH + VARY_BY_ORIGIN + added.sum::<usize>() } else { 0 }
 }
 
 impl Cut {
