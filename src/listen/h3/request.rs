@@ -119,7 +119,7 @@ async fn head(inbound: &mut Inbound) -> Result<Option<Asked>, Fault> {
     loop {
         let (frame, length) = inbound.frame().await?.ok_or(Fault::Stream(Code::RequestIncomplete))?;
         if frame != kind::HEADERS {
-            skip(inbound, frame, length).await?;
+            skip(inbound, frame, length)?;
             continue;
         }
         let Some(section) = section(inbound, length, LIMIT).await? else { return Ok(None) };

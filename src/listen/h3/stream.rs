@@ -15,22 +15,29 @@ use super::frame::{self, Code, Fault, kind};
 use super::head;
 use super::qpack::{self, Undecodable};
 
-/// What comes in on a stream.
+/// What comes in on a stream. Nothing is lost if one of its futures is dropped and the same thing is asked for again.
 #[derive(Debug)]
 pub(super) struct Inbound {
     stream: RecvStream,
     /// Has come and is not looked at yet.
     ready: Bytes,
+    /// Bytes that are still to be skipped.
+    unwanted: u64,
+    /// The beginning of what is taken as a whole.
+    part: BytesMut,
     ended: bool,
 }
 
 impl Inbound {
     pub(super) fn new(stream: RecvStream) -> Self {
-        Self { stream, ready: Bytes::new(), ended: false }
+        Self { stream, ready: Bytes::new(), unwanted: 0, part: BytesMut::new(), ended: false }
     }
 
-    /// Type and length of the next frame; `None`: the stream has ended. Nothing is lost if it is not waited for.
+    /// Type and length of the next frame; `None`: the stream has ended.
     pub(super) async fn frame(&mut self) -> Result<Option<(u64, u64)>, Fault> {
+        while self.unwanted > 0 {
+            self.unwanted -= self.some(self.unwanted).await?.len() as u64;
+        }
         self.whole(|ready| frame::header(ready).map(|(kind, length, used)| ((kind, length), used))).await
     }
 
@@ -60,14 +67,14 @@ impl Inbound {
 
     /// The next `length` bytes, which the caller has found to be few enough.
     pub(super) async fn take(&mut self, length: usize) -> Result<Bytes, Fault> {
-        if self.ready.len() >= length {
+        if self.part.is_empty() && self.ready.len() >= length {
             return Ok(self.ready.split_to(length));
         }
-        let mut whole = BytesMut::with_capacity(length);
-        while whole.len() < length {
-            whole.extend_from_slice(&self.some((length - whole.len()) as u64).await?);
+        while self.part.len() < length {
+            let more = self.some((length - self.part.len()) as u64).await?;
+            self.part.extend_from_slice(&more);
         }
-        Ok(whole.freeze())
+        Ok(std::mem::take(&mut self.part).freeze())
     }
 
     /// At least one byte of the next `most`, which must be there.
@@ -79,11 +86,9 @@ impl Inbound {
         Ok(self.ready.split_to(length))
     }
 
-    pub(super) async fn skip(&mut self, mut length: u64) -> Result<(), Fault> {
-        while length > 0 {
-            length -= self.some(length).await?.len() as u64;
-        }
-        Ok(())
+    /// The next frame is `length` bytes further on.
+    pub(super) fn skip(&mut self, length: u64) {
+        self.unwanted = length;
     }
 
     /// Reads what comes and forgets it, to the end.
@@ -195,14 +200,24 @@ fn lost(_: WriteError) -> Fault {
 #[derive(Debug)]
 pub(super) struct Upload {
     inbound: Inbound,
-    /// Of the DATA frame at hand.
-    left: u64,
+    at: At,
     /// Bytes so far, and as announced.
     taken: u64,
     announced: Option<u64>,
     /// Of a trailer section.
     limit: usize,
     fault: Arc<OnceLock<Fault>>,
+}
+
+/// Where an upload is.
+#[derive(Debug)]
+enum At {
+    /// In a DATA frame, so many bytes before its end; before the first one, too.
+    Data(u64),
+    /// At the beginning of a trailer section of so many bytes.
+    Trailers(u64),
+    /// Behind the trailer section.
+    Trailed,
 }
 
 impl Upload {
@@ -213,17 +228,12 @@ impl Upload {
         limit: usize,
         fault: &Arc<OnceLock<Fault>>,
     ) -> Self {
-        Self { inbound, left: 0, taken: 0, announced, limit, fault: Arc::clone(fault) }
+        Self { inbound, at: At::Data(0), taken: 0, announced, limit, fault: Arc::clone(fault) }
     }
 
     /// Waits for the first byte or the end: is there anything? Nothing is lost if it is not waited for.
     pub(super) async fn begins(&mut self) -> Result<bool, Fault> {
-        while self.left == 0 {
-            if !self.next_frame().await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok(self.left().await? > 0)
     }
 
     /// No more is wanted.
@@ -233,11 +243,12 @@ impl Upload {
 
     /// Some bytes of it; `None` at its end.
     async fn bytes(&mut self) -> Result<Option<Bytes>, Fault> {
-        if !self.begins().await? {
+        let left = self.left().await?;
+        if left == 0 {
             return Ok(None);
         }
-        let bytes = self.inbound.some(self.left).await?;
-        self.left -= bytes.len() as u64;
+        let bytes = self.inbound.some(left).await?;
+        self.at = At::Data(left - bytes.len() as u64);
         self.taken += bytes.len() as u64;
         match self.announced {
             Some(announced) if self.taken > announced => Err(Fault::Stream(Code::MessageError)),
@@ -245,20 +256,21 @@ impl Upload {
         }
     }
 
-    /// Takes up the next frame. `false`: that was the end.
-    async fn next_frame(&mut self) -> Result<bool, Fault> {
-        let Some((frame, length)) = self.inbound.frame().await? else {
-            return self.end().map(|()| false);
-        };
-        match frame {
-            kind::DATA => self.left = length,
-            kind::HEADERS => {
-                self.trailers(length).await?;
-                return self.end().map(|()| false);
+    /// Bytes that are left of the DATA frame at hand, or of the next one; 0: that was the end.
+    async fn left(&mut self) -> Result<u64, Fault> {
+        loop {
+            match self.at {
+                At::Data(left @ 1..) => return Ok(left),
+                At::Trailers(length) => self.trailers(length).await?,
+                At::Data(0) | At::Trailed => match (&self.at, self.inbound.frame().await?) {
+                    (_, None) => return self.end().map(|()| 0),
+                    (At::Data(_), Some((kind::DATA, length))) => self.at = At::Data(length),
+                    (At::Data(_), Some((kind::HEADERS, length))) => self.at = At::Trailers(length),
+                    // After trailers, too, nothing but unknown frames (RFC 9114 §4.1).
+                    (_, Some((other, length))) => skip(&mut self.inbound, other, length)?,
+                },
             }
-            other => skip(&mut self.inbound, other, length).await?,
         }
-        Ok(true)
     }
 
     /// RFC 9114 §4.1.2: as many bytes as were announced.
@@ -269,7 +281,7 @@ impl Upload {
         }
     }
 
-    /// Nothing but unknown frames may follow them (RFC 9114 §4.1).
+    /// Reads them and leaves them out.
     async fn trailers(&mut self, length: u64) -> Result<(), Fault> {
         let section = section(&mut self.inbound, length, self.limit).await?;
         let section = section.ok_or(Fault::Stream(Code::ExcessiveLoad))?;
@@ -278,17 +290,16 @@ impl Upload {
             Undecodable::TooLarge => Fault::Stream(Code::ExcessiveLoad),
             Undecodable::Field(_) => Fault::Stream(Code::MessageError),
         })?;
-        while let Some((frame, length)) = self.inbound.frame().await? {
-            skip(&mut self.inbound, frame, length).await?;
-        }
+        self.at = At::Trailed;
         Ok(())
     }
 }
 
 /// A frame of a request's stream that is neither DATA nor HEADERS, or not where it may be.
-pub(super) async fn skip(inbound: &mut Inbound, frame: u64, length: u64) -> Result<(), Fault> {
+pub(super) fn skip(inbound: &mut Inbound, frame: u64, length: u64) -> Result<(), Fault> {
     if frame::is_skipped(frame) {
-        return inbound.skip(length).await;
+        inbound.skip(length);
+        return Ok(());
     }
     Err(Fault::Connection(Code::FrameUnexpected, "a frame that may not be on a request's stream"))
 }
