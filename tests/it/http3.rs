@@ -1,6 +1,7 @@
 //! HTTP/3: the same answers as over HTTP/1 and 2, and what only QUIC has.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -8,6 +9,7 @@ use edgeseal::config::Config;
 use h3::error::{Code, StreamError};
 use http::Method;
 use quinn::{ConnectionError, ReadError, VarInt};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::support::quic::{Viewer, connect, frame, headers_frame, read};
@@ -179,6 +181,27 @@ async fn an_upload_that_takes_its_time_is_read_as_it_is() {
         ConnectionError::ApplicationClosed(close) => assert_eq!(close.error_code.into_inner(), 0x105),
         other => panic!("{other}"),
     }
+}
+
+/// RFC 9114 §4.1: a viewer is asked to stop after its answer, not before.
+#[tokio::test]
+async fn an_upload_is_not_stopped_before_its_answer() {
+    let asked = Arc::new(Notify::new());
+    let Act::Send(ok) = Act::ok("1") else { unreachable!() };
+    let origin = Scripted::start([Act::SendAfter(Arc::clone(&asked), ok)]).await;
+    let stage = before(&origin).await;
+    let (_endpoint, quic) = connect(stage.https(), HOST).await.unwrap();
+    let (mut send, mut recv) = quic.open_bi().await.unwrap();
+    let head = headers_frame(&[&POST[..], &[("content-length", "3")]].concat());
+    send.write_all(&[&head[..], &frame(0, b"abc")].concat()).await.unwrap();
+    eventually("the origin has it all", || async { origin.bodies() == [b"abc"] }).await;
+    let early = timeout(Duration::from_millis(300), send.stopped()).await;
+    assert!(early.is_err(), "{early:?}");
+    asked.notify_one();
+    let seen = timeout(SOON, recv.read_to_end(10_000)).await.unwrap().unwrap();
+    assert!(seen.ends_with(b"1"), "{seen:02x?}");
+    // Its end has not come, and it is not waited for.
+    assert_eq!(timeout(SOON, send.stopped()).await.unwrap().unwrap(), Some(VarInt::from_u32(0x100)));
 }
 
 /// behaviour §2.3

@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use quinn::{ReadError, RecvStream, SendStream, WriteError};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::frame::{self, Code, Fault, kind};
@@ -196,6 +197,10 @@ fn lost(_: WriteError) -> Fault {
     Fault::Gone
 }
 
+/// A request's body, for the pipeline that reads it and for its stream's task, which keeps it longer: when it goes, the
+/// viewer is asked to stop.
+pub(super) type Shared = Arc<Mutex<Upload>>;
+
 /// A request's body.
 #[derive(Debug)]
 pub(super) struct Upload {
@@ -206,7 +211,7 @@ pub(super) struct Upload {
     announced: Option<u64>,
     /// Of a trailer section.
     limit: usize,
-    fault: Arc<OnceLock<Fault>>,
+    fault: Option<Fault>,
 }
 
 /// Where an upload is.
@@ -221,14 +226,14 @@ enum At {
 }
 
 impl Upload {
-    /// A body of `announced` bytes. What goes wrong with it is told to `fault`, too.
-    pub(super) fn new(
-        inbound: Inbound,
-        announced: Option<u64>,
-        limit: usize,
-        fault: &Arc<OnceLock<Fault>>,
-    ) -> Self {
-        Self { inbound, at: At::Data(0), taken: 0, announced, limit, fault: Arc::clone(fault) }
+    /// A body of `announced` bytes; `limit`: those of its trailer section.
+    pub(super) fn new(inbound: Inbound, announced: Option<u64>, limit: usize) -> Self {
+        Self { inbound, at: At::Data(0), taken: 0, announced, limit, fault: None }
+    }
+
+    /// What went wrong with it when it was read as a [`Streaming`].
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 
     /// Waits for the first byte or the end: is there anything? Nothing is lost if it is not waited for.
@@ -324,10 +329,10 @@ pub(super) fn undecodable() -> Fault {
 pub(super) struct Streaming(State);
 
 /// The upload, for the next time, and what it has given.
-type Read = (Upload, Result<Option<Bytes>, Fault>);
+type Read = (Shared, Result<Option<Bytes>, Fault>);
 
 enum State {
-    Idle(Upload),
+    Idle(Shared),
     Reading(Pin<Box<dyn Future<Output = Read> + Send>>),
     Ended,
 }
@@ -338,7 +343,7 @@ enum State {
 pub(super) struct BrokeOff;
 
 impl Streaming {
-    pub(super) fn new(upload: Upload) -> Self {
+    pub(super) fn new(upload: Shared) -> Self {
         Self(State::Idle(upload))
     }
 }
@@ -353,12 +358,7 @@ impl Body for Streaming {
     ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
         loop {
             match std::mem::replace(&mut self.0, State::Ended) {
-                State::Idle(mut upload) => {
-                    self.0 = State::Reading(Box::pin(async move {
-                        let read = upload.bytes().await;
-                        (upload, read)
-                    }));
-                }
+                State::Idle(upload) => self.0 = State::Reading(Box::pin(read(upload))),
                 State::Reading(mut reading) => {
                     let polled = reading.as_mut().poll(cx);
                     if polled.is_pending() {
@@ -371,11 +371,7 @@ impl Body for Streaming {
                             Some(Ok(Frame::data(bytes)))
                         }
                         Ok(None) => None,
-                        Err(fault) => {
-                            // The first one counts.
-                            let _ = upload.fault.set(fault);
-                            Some(Err(BrokeOff))
-                        }
+                        Err(_) => Some(Err(BrokeOff)),
                     });
                 }
                 State::Ended => return Poll::Ready(None),
@@ -388,11 +384,21 @@ impl Body for Streaming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            State::Idle(Upload { announced: Some(announced), taken, .. }) => {
+        let State::Idle(upload) = &self.0 else { return SizeHint::default() };
+        // Nobody has it at hand while it is not read.
+        match upload.try_lock().as_deref() {
+            Ok(Upload { announced: Some(announced), taken, .. }) => {
                 SizeHint::with_exact(announced.saturating_sub(*taken))
             }
             _ => SizeHint::default(),
         }
     }
+}
+
+async fn read(upload: Shared) -> Read {
+    let mut held = upload.lock().await;
+    let read = held.bytes().await;
+    held.fault = read.as_ref().err().copied();
+    drop(held);
+    (upload, read)
 }
