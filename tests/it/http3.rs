@@ -1,6 +1,7 @@
 //! HTTP/3: the same answers as over HTTP/1 and 2, and what only QUIC has.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -8,6 +9,7 @@ use edgeseal::config::Config;
 use h3::error::{Code, StreamError};
 use http::Method;
 use quinn::{ConnectionError, ReadError, VarInt};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::support::quic::{Viewer, connect, frame, headers_frame, read};
@@ -92,14 +94,7 @@ async fn requests_come_side_by_side_and_large_bodies_come_whole() {
 #[tokio::test]
 async fn a_body_goes_to_a_custom_origin() {
     let origin = Scripted::start([Act::ok("1"), Act::ok("2"), Act::ok("3")]).await;
-    let toml = format!(
-        "[[distribution]]\nhttp_version = \"http3\"\n[[distribution.origin]]\ndomain_name = \"127.0.0.1\"\n\
-         [distribution.origin.custom_origin]\nhttp_port = {}\norigin_protocol_policy = \"http-only\"\n\
-         [distribution.default_cache_behavior]\ncache_policy = \"CachingDisabled\"\n\
-         allowed_methods = [\"GET\", \"HEAD\", \"OPTIONS\", \"PUT\", \"PATCH\", \"POST\", \"DELETE\"]\n",
-        origin.port()
-    );
-    let stage = Stage::start(&toml, "http://127.0.0.1:1").await;
+    let stage = before(&origin).await;
     let viewer = Viewer::connect(stage.https()).await;
 
     let body = pattern(300_000);
@@ -127,6 +122,86 @@ async fn a_body_goes_to_a_custom_origin() {
     stream.finish().await.unwrap();
     assert_eq!(read(stream).await.unwrap().status, 403);
     assert_eq!(origin.heads().len(), 3);
+}
+
+/// A stage in front of a custom origin, any method allowed.
+async fn before(origin: &Scripted) -> Stage {
+    let toml = format!(
+        "[[distribution]]\nhttp_version = \"http3\"\n[[distribution.origin]]\ndomain_name = \"127.0.0.1\"\n\
+         [distribution.origin.custom_origin]\nhttp_port = {}\norigin_protocol_policy = \"http-only\"\n\
+         [distribution.default_cache_behavior]\ncache_policy = \"CachingDisabled\"\n\
+         allowed_methods = [\"GET\", \"HEAD\", \"OPTIONS\", \"PUT\", \"PATCH\", \"POST\", \"DELETE\"]\n",
+        origin.port()
+    );
+    Stage::start(&toml, "http://127.0.0.1:1").await
+}
+
+const POST: [(&str, &str); 4] =
+    [(":method", "POST"), (":scheme", "https"), (":authority", HOST), (":path", "/a")];
+
+/// An upload that has not begun after 200 ms is asked about at the origin, and read on from where it is.
+#[tokio::test]
+async fn an_upload_that_takes_its_time_is_read_as_it_is() {
+    let answer = Act::send_and_close("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1");
+    let origin = Scripted::start(vec![answer; 5]).await;
+    let stage = before(&origin).await;
+    let (_endpoint, quic) = connect(stage.https(), HOST).await.unwrap();
+    let (good, evil) = (frame(0, b"good"), frame(0, b"evil"));
+    let trailers = headers_frame(&[("x-trailer", "1")]);
+    let (good_body, empty) = ("4\r\ngood\r\n0\r\n\r\n", "0\r\n\r\n");
+    // All that is sent, how much of it at once, and what the origin gets.
+    let table = [
+        ("an unknown frame's payload", [&frame(0x21, &evil)[..], &good].concat(), 5, good_body),
+        (
+            "the rest of it",
+            [&frame(0x21, &[&[0x21; 3], &evil[..]].concat())[..], &good].concat(),
+            8,
+            good_body,
+        ),
+        ("a trailer section", trailers.clone(), 5, empty),
+        ("the rest of it", trailers.clone(), 8, empty),
+    ];
+    for (nth, (what, body, at_once, expected)) in table.into_iter().enumerate() {
+        let (mut send, mut recv) = quic.open_bi().await.unwrap();
+        send.write_all(&[&headers_frame(&POST)[..], &body[..at_once]].concat()).await.unwrap();
+        eventually("the origin is asked", || async { origin.connections() == nth + 1 }).await;
+        send.write_all(&body[at_once..]).await.expect(what);
+        send.finish().unwrap();
+        let seen = timeout(SOON, recv.read_to_end(10_000)).await.unwrap().expect(what);
+        assert!(seen.ends_with(b"1"), "{what}: {seen:02x?}");
+        assert_eq!(String::from_utf8_lossy(&origin.bodies()[nth]), expected, "{what}");
+    }
+    // RFC 9114 §4.1: nothing after trailers, whenever it comes.
+    let (mut send, _recv) = quic.open_bi().await.unwrap();
+    send.write_all(&[&headers_frame(&POST)[..], &trailers].concat()).await.unwrap();
+    eventually("the origin is asked", || async { origin.connections() == 5 }).await;
+    send.write_all(&evil).await.unwrap();
+    send.finish().unwrap();
+    match timeout(SOON, quic.closed()).await.unwrap() {
+        ConnectionError::ApplicationClosed(close) => assert_eq!(close.error_code.into_inner(), 0x105),
+        other => panic!("{other}"),
+    }
+}
+
+/// RFC 9114 §4.1: a viewer is asked to stop after its answer, not before.
+#[tokio::test]
+async fn an_upload_is_not_stopped_before_its_answer() {
+    let asked = Arc::new(Notify::new());
+    let Act::Send(ok) = Act::ok("1") else { unreachable!() };
+    let origin = Scripted::start([Act::SendAfter(Arc::clone(&asked), ok)]).await;
+    let stage = before(&origin).await;
+    let (_endpoint, quic) = connect(stage.https(), HOST).await.unwrap();
+    let (mut send, mut recv) = quic.open_bi().await.unwrap();
+    let head = headers_frame(&[&POST[..], &[("content-length", "3")]].concat());
+    send.write_all(&[&head[..], &frame(0, b"abc")].concat()).await.unwrap();
+    eventually("the origin has it all", || async { origin.bodies() == [b"abc"] }).await;
+    let early = timeout(Duration::from_millis(300), send.stopped()).await;
+    assert!(early.is_err(), "{early:?}");
+    asked.notify_one();
+    let seen = timeout(SOON, recv.read_to_end(10_000)).await.unwrap().unwrap();
+    assert!(seen.ends_with(b"1"), "{seen:02x?}");
+    // Its end has not come, and it is not waited for.
+    assert_eq!(timeout(SOON, send.stopped()).await.unwrap().unwrap(), Some(VarInt::from_u32(0x100)));
 }
 
 /// behaviour §2.3

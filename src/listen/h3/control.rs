@@ -73,11 +73,11 @@ async fn control(inbound: &mut Inbound) -> Result<(), Fault> {
     while let Some((frame, length)) = inbound.frame().await? {
         match frame {
             // We push nothing: neither how much we may, nor where the viewer stops taking it, matters.
-            kind::MAX_PUSH_ID | kind::GOAWAY => inbound.skip(length).await?,
+            kind::MAX_PUSH_ID | kind::GOAWAY => inbound.skip(length),
             kind::CANCEL_PUSH => return Err(Fault::Connection(Code::IdError, "there is no push to cancel")),
             kind::DATA | kind::HEADERS | kind::SETTINGS | kind::PUSH_PROMISE => return Err(unexpected()),
             frame if frame::is_of_http_2(frame) => return Err(unexpected()),
-            _ => inbound.skip(length).await?,
+            _ => inbound.skip(length),
         }
     }
     Ok(())

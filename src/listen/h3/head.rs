@@ -19,6 +19,8 @@ pub(super) struct Head {
     scheme: Option<Scheme>,
     authority: Option<Authority>,
     path: Option<PathAndQuery>,
+    /// A field has come that is no pseudo-header field.
+    begun: bool,
     headers: HeaderMap,
     /// Viewers may send each cookie in a field of its own (RFC 9114 §4.2.1).
     cookies: Vec<u8>,
@@ -47,7 +49,7 @@ impl Head {
 
     /// RFC 9114 §4.3: before all others, each once, and no others.
     fn pseudo(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
-        if !self.headers.is_empty() || !self.cookies.is_empty() {
+        if self.begun {
             return Err(Malformed("a pseudo-header field after others"));
         }
         match name {
@@ -60,6 +62,7 @@ impl Head {
     }
 
     fn regular(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
+        self.begun = true;
         let (name, value) = field(name, value)?;
         match name {
             COOKIE => {
@@ -227,7 +230,16 @@ mod tests {
             let fields = [GET, more].concat();
             assert!(read(&fields).is_err(), "{more:?}");
         }
-        let whole: [Pairs<'_>; 11] = [
+        let whole: [Pairs<'_>; 14] = [
+            &[(":method", "GET"), (":scheme", "https"), (":authority", "h"), ("x", ""), (":path", "/")],
+            &[
+                (":method", "GET"),
+                (":scheme", "https"),
+                (":authority", "h"),
+                ("cookie", "a=1"),
+                (":path", "/"),
+            ],
+            &[(":method", "GET"), (":scheme", "https"), (":authority", "h"), ("cookie", ""), (":path", "/")],
             &[(":scheme", "https"), (":authority", "h"), (":path", "/")],
             &[(":method", "GET"), (":authority", "h"), (":path", "/")],
             &[(":method", "GET"), (":scheme", "https"), (":authority", "h")],

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use http::header::{CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::connection::Ends;
@@ -18,11 +19,10 @@ use super::frame::{self, Code, Fault, kind};
 use super::head::{Asked, Head};
 use super::hit;
 use super::qpack::{self, Undecodable};
-use super::stream::{Inbound, Outbound, Streaming, Upload, section, skip, undecodable};
+use super::stream::{Inbound, Outbound, Shared, Streaming, Upload, section, skip, undecodable};
 use crate::edge::Edge;
 use crate::listen::connection::{HEADER_LIST, HEADER_READ, SEND};
 use crate::origin::error::OriginError;
-use crate::origin::upload::Incoming;
 use crate::pipeline;
 use crate::pipeline::tx::{Connection, Tracked};
 
@@ -42,13 +42,15 @@ pub(super) async fn serve(
 ) {
     let mut outbound = Outbound::new(send);
     let fault = match exchange(edge, &connection, &mut outbound, recv).await {
-        Ok(()) => {
+        Ok(upload) => {
             outbound.finish();
             ends.answered();
             // Until then the request is in flight: an end of the connection would take away what is still on its way.
             if timeout(LAST_BYTES, outbound.settled()).await.is_err() {
                 tracing::debug!("a viewer does not take what it has been sent");
             }
+            // RFC 9114 §4.1: whoever still sends is asked to stop after the answer, not before.
+            drop(upload);
             return;
         }
         Err(fault) => fault,
@@ -68,17 +70,18 @@ pub(super) async fn serve(
     }
 }
 
+/// What there was of a body, which may not be read to its end.
 async fn exchange(
     edge: Arc<Edge>,
     connection: &Arc<Connection>,
     outbound: &mut Outbound,
     recv: quinn::RecvStream,
-) -> Result<(), Fault> {
+) -> Result<Option<Shared>, Fault> {
     let mut inbound = Inbound::new(recv);
     let read = timeout(HEADER_READ, head(&mut inbound)).await;
     let asked = match read.unwrap_or(Err(Fault::Stream(Code::RequestCancelled))) {
         Ok(Some(asked)) => asked,
-        Ok(None) => return too_large(outbound).await,
+        Ok(None) => return too_large(outbound).await.map(|()| None),
         Err(fault) => {
             if let Fault::Stream(code) = fault {
                 inbound.stop(code);
@@ -90,16 +93,16 @@ async fn exchange(
     if let Some(priority) = parts.headers.get(PRIORITY) {
         outbound.set_priority(urgency(priority));
     }
-    let fault = Arc::new(OnceLock::new());
-    let upload = Upload::new(inbound, length, HEADER_LIST as usize, &fault);
-    let body = body(upload, &parts.method, length).await?;
-    if body.is_none()
+    let upload = Upload::new(inbound, length, HEADER_LIST as usize);
+    let upload = body(upload, &parts.method, length).await?;
+    if upload.is_none()
         && edge.fast_path
         && let Some(answered) = hit::answer(&edge, connection, &parts, outbound).await
     {
-        return answered;
+        return answered.map(|()| None);
     }
     let is_head = parts.method == Method::HEAD;
+    let body = upload.clone().map(|upload| Streaming::new(upload).map_err(Into::into).boxed_unsync());
     let serving = pipeline::serve(edge, Arc::clone(connection), parts, body);
     let response = tokio::select! {
         biased;
@@ -107,9 +110,9 @@ async fn exchange(
         () = outbound.settled() => return Err(Fault::Gone),
     };
     // A request that is none has no answer (RFC 9114 §4.1.2).
-    match fault.get() {
-        Some(Fault::Gone) | None => answer(outbound, response, is_head).await,
-        Some(fault) => Err(*fault),
+    match upload.as_ref().and_then(|upload| upload.try_lock().ok()?.fault()) {
+        Some(Fault::Gone) | None => answer(outbound, response, is_head).await.map(|()| upload),
+        Some(fault) => Err(fault),
     }
 }
 
@@ -119,7 +122,7 @@ async fn head(inbound: &mut Inbound) -> Result<Option<Asked>, Fault> {
     loop {
         let (frame, length) = inbound.frame().await?.ok_or(Fault::Stream(Code::RequestIncomplete))?;
         if frame != kind::HEADERS {
-            skip(inbound, frame, length).await?;
+            skip(inbound, frame, length)?;
             continue;
         }
         let Some(section) = section(inbound, length, LIMIT).await? else { return Ok(None) };
@@ -145,7 +148,7 @@ async fn too_large(outbound: &mut Outbound) -> Result<(), Fault> {
 }
 
 /// The request's body, if it has one. That of a GET is waited for, since a GET has none (behaviour §2.2).
-async fn body(mut upload: Upload, method: &Method, length: Option<u64>) -> Result<Option<Incoming>, Fault> {
+async fn body(mut upload: Upload, method: &Method, length: Option<u64>) -> Result<Option<Shared>, Fault> {
     let there = match length {
         Some(1..) => Ok(true),
         _ => {
@@ -162,7 +165,7 @@ async fn body(mut upload: Upload, method: &Method, length: Option<u64>) -> Resul
     let there = there
         .and_then(|there| if there && none { Err(Fault::Stream(Code::MessageError)) } else { Ok(there) });
     match there {
-        Ok(true) => Ok(Some(Streaming::new(upload).map_err(Into::into).boxed_unsync())),
+        Ok(true) => Ok(Some(Arc::new(Mutex::new(upload)))),
         Ok(false) => Ok(None),
         Err(fault) => {
             if let Fault::Stream(code) = fault {

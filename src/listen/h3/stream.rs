@@ -2,35 +2,43 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use quinn::{ReadError, RecvStream, SendStream, WriteError};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::frame::{self, Code, Fault, kind};
 use super::head;
 use super::qpack::{self, Undecodable};
 
-/// What comes in on a stream.
+/// What comes in on a stream. Nothing is lost if one of its futures is dropped and the same thing is asked for again.
 #[derive(Debug)]
 pub(super) struct Inbound {
     stream: RecvStream,
     /// Has come and is not looked at yet.
     ready: Bytes,
+    /// Bytes that are still to be skipped.
+    unwanted: u64,
+    /// The beginning of what is taken as a whole.
+    part: BytesMut,
     ended: bool,
 }
 
 impl Inbound {
     pub(super) fn new(stream: RecvStream) -> Self {
-        Self { stream, ready: Bytes::new(), ended: false }
+        Self { stream, ready: Bytes::new(), unwanted: 0, part: BytesMut::new(), ended: false }
     }
 
-    /// Type and length of the next frame; `None`: the stream has ended. Nothing is lost if it is not waited for.
+    /// Type and length of the next frame; `None`: the stream has ended.
     pub(super) async fn frame(&mut self) -> Result<Option<(u64, u64)>, Fault> {
+        while self.unwanted > 0 {
+            self.unwanted -= self.some(self.unwanted).await?.len() as u64;
+        }
         self.whole(|ready| frame::header(ready).map(|(kind, length, used)| ((kind, length), used))).await
     }
 
@@ -60,14 +68,14 @@ impl Inbound {
 
     /// The next `length` bytes, which the caller has found to be few enough.
     pub(super) async fn take(&mut self, length: usize) -> Result<Bytes, Fault> {
-        if self.ready.len() >= length {
+        if self.part.is_empty() && self.ready.len() >= length {
             return Ok(self.ready.split_to(length));
         }
-        let mut whole = BytesMut::with_capacity(length);
-        while whole.len() < length {
-            whole.extend_from_slice(&self.some((length - whole.len()) as u64).await?);
+        while self.part.len() < length {
+            let more = self.some((length - self.part.len()) as u64).await?;
+            self.part.extend_from_slice(&more);
         }
-        Ok(whole.freeze())
+        Ok(std::mem::take(&mut self.part).freeze())
     }
 
     /// At least one byte of the next `most`, which must be there.
@@ -79,11 +87,9 @@ impl Inbound {
         Ok(self.ready.split_to(length))
     }
 
-    pub(super) async fn skip(&mut self, mut length: u64) -> Result<(), Fault> {
-        while length > 0 {
-            length -= self.some(length).await?.len() as u64;
-        }
-        Ok(())
+    /// The next frame is `length` bytes further on.
+    pub(super) fn skip(&mut self, length: u64) {
+        self.unwanted = length;
     }
 
     /// Reads what comes and forgets it, to the end.
@@ -191,39 +197,48 @@ fn lost(_: WriteError) -> Fault {
     Fault::Gone
 }
 
+/// A request's body, for the pipeline that reads it and for its stream's task, which keeps it longer: when it goes, the
+/// viewer is asked to stop.
+pub(super) type Shared = Arc<Mutex<Upload>>;
+
 /// A request's body.
 #[derive(Debug)]
 pub(super) struct Upload {
     inbound: Inbound,
-    /// Of the DATA frame at hand.
-    left: u64,
+    at: At,
     /// Bytes so far, and as announced.
     taken: u64,
     announced: Option<u64>,
     /// Of a trailer section.
     limit: usize,
-    fault: Arc<OnceLock<Fault>>,
+    fault: Option<Fault>,
+}
+
+/// Where an upload is.
+#[derive(Debug)]
+enum At {
+    /// In a DATA frame, so many bytes before its end; before the first one, too.
+    Data(u64),
+    /// At the beginning of a trailer section of so many bytes.
+    Trailers(u64),
+    /// Behind the trailer section.
+    Trailed,
 }
 
 impl Upload {
-    /// A body of `announced` bytes. What goes wrong with it is told to `fault`, too.
-    pub(super) fn new(
-        inbound: Inbound,
-        announced: Option<u64>,
-        limit: usize,
-        fault: &Arc<OnceLock<Fault>>,
-    ) -> Self {
-        Self { inbound, left: 0, taken: 0, announced, limit, fault: Arc::clone(fault) }
+    /// A body of `announced` bytes; `limit`: those of its trailer section.
+    pub(super) fn new(inbound: Inbound, announced: Option<u64>, limit: usize) -> Self {
+        Self { inbound, at: At::Data(0), taken: 0, announced, limit, fault: None }
+    }
+
+    /// What went wrong with it when it was read as a [`Streaming`].
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 
     /// Waits for the first byte or the end: is there anything? Nothing is lost if it is not waited for.
     pub(super) async fn begins(&mut self) -> Result<bool, Fault> {
-        while self.left == 0 {
-            if !self.next_frame().await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok(self.left().await? > 0)
     }
 
     /// No more is wanted.
@@ -233,11 +248,12 @@ impl Upload {
 
     /// Some bytes of it; `None` at its end.
     async fn bytes(&mut self) -> Result<Option<Bytes>, Fault> {
-        if !self.begins().await? {
+        let left = self.left().await?;
+        if left == 0 {
             return Ok(None);
         }
-        let bytes = self.inbound.some(self.left).await?;
-        self.left -= bytes.len() as u64;
+        let bytes = self.inbound.some(left).await?;
+        self.at = At::Data(left - bytes.len() as u64);
         self.taken += bytes.len() as u64;
         match self.announced {
             Some(announced) if self.taken > announced => Err(Fault::Stream(Code::MessageError)),
@@ -245,20 +261,21 @@ impl Upload {
         }
     }
 
-    /// Takes up the next frame. `false`: that was the end.
-    async fn next_frame(&mut self) -> Result<bool, Fault> {
-        let Some((frame, length)) = self.inbound.frame().await? else {
-            return self.end().map(|()| false);
-        };
-        match frame {
-            kind::DATA => self.left = length,
-            kind::HEADERS => {
-                self.trailers(length).await?;
-                return self.end().map(|()| false);
+    /// Bytes that are left of the DATA frame at hand, or of the next one; 0: that was the end.
+    async fn left(&mut self) -> Result<u64, Fault> {
+        loop {
+            match self.at {
+                At::Data(left @ 1..) => return Ok(left),
+                At::Trailers(length) => self.trailers(length).await?,
+                At::Data(0) | At::Trailed => match (&self.at, self.inbound.frame().await?) {
+                    (_, None) => return self.end().map(|()| 0),
+                    (At::Data(_), Some((kind::DATA, length))) => self.at = At::Data(length),
+                    (At::Data(_), Some((kind::HEADERS, length))) => self.at = At::Trailers(length),
+                    // After trailers, too, nothing but unknown frames (RFC 9114 §4.1).
+                    (_, Some((other, length))) => skip(&mut self.inbound, other, length)?,
+                },
             }
-            other => skip(&mut self.inbound, other, length).await?,
         }
-        Ok(true)
     }
 
     /// RFC 9114 §4.1.2: as many bytes as were announced.
@@ -269,7 +286,7 @@ impl Upload {
         }
     }
 
-    /// Nothing but unknown frames may follow them (RFC 9114 §4.1).
+    /// Reads them and leaves them out.
     async fn trailers(&mut self, length: u64) -> Result<(), Fault> {
         let section = section(&mut self.inbound, length, self.limit).await?;
         let section = section.ok_or(Fault::Stream(Code::ExcessiveLoad))?;
@@ -278,17 +295,16 @@ impl Upload {
             Undecodable::TooLarge => Fault::Stream(Code::ExcessiveLoad),
             Undecodable::Field(_) => Fault::Stream(Code::MessageError),
         })?;
-        while let Some((frame, length)) = self.inbound.frame().await? {
-            skip(&mut self.inbound, frame, length).await?;
-        }
+        self.at = At::Trailed;
         Ok(())
     }
 }
 
 /// A frame of a request's stream that is neither DATA nor HEADERS, or not where it may be.
-pub(super) async fn skip(inbound: &mut Inbound, frame: u64, length: u64) -> Result<(), Fault> {
+pub(super) fn skip(inbound: &mut Inbound, frame: u64, length: u64) -> Result<(), Fault> {
     if frame::is_skipped(frame) {
-        return inbound.skip(length).await;
+        inbound.skip(length);
+        return Ok(());
     }
     Err(Fault::Connection(Code::FrameUnexpected, "a frame that may not be on a request's stream"))
 }
@@ -313,10 +329,10 @@ pub(super) fn undecodable() -> Fault {
 pub(super) struct Streaming(State);
 
 /// The upload, for the next time, and what it has given.
-type Read = (Upload, Result<Option<Bytes>, Fault>);
+type Read = (Shared, Result<Option<Bytes>, Fault>);
 
 enum State {
-    Idle(Upload),
+    Idle(Shared),
     Reading(Pin<Box<dyn Future<Output = Read> + Send>>),
     Ended,
 }
@@ -327,7 +343,7 @@ enum State {
 pub(super) struct BrokeOff;
 
 impl Streaming {
-    pub(super) fn new(upload: Upload) -> Self {
+    pub(super) fn new(upload: Shared) -> Self {
         Self(State::Idle(upload))
     }
 }
@@ -342,12 +358,7 @@ impl Body for Streaming {
     ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
         loop {
             match std::mem::replace(&mut self.0, State::Ended) {
-                State::Idle(mut upload) => {
-                    self.0 = State::Reading(Box::pin(async move {
-                        let read = upload.bytes().await;
-                        (upload, read)
-                    }));
-                }
+                State::Idle(upload) => self.0 = State::Reading(Box::pin(read(upload))),
                 State::Reading(mut reading) => {
                     let polled = reading.as_mut().poll(cx);
                     if polled.is_pending() {
@@ -360,11 +371,7 @@ impl Body for Streaming {
                             Some(Ok(Frame::data(bytes)))
                         }
                         Ok(None) => None,
-                        Err(fault) => {
-                            // The first one counts.
-                            let _ = upload.fault.set(fault);
-                            Some(Err(BrokeOff))
-                        }
+                        Err(_) => Some(Err(BrokeOff)),
                     });
                 }
                 State::Ended => return Poll::Ready(None),
@@ -377,11 +384,21 @@ impl Body for Streaming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            State::Idle(Upload { announced: Some(announced), taken, .. }) => {
+        let State::Idle(upload) = &self.0 else { return SizeHint::default() };
+        // Nobody has it at hand while it is not read.
+        match upload.try_lock().as_deref() {
+            Ok(Upload { announced: Some(announced), taken, .. }) => {
                 SizeHint::with_exact(announced.saturating_sub(*taken))
             }
             _ => SizeHint::default(),
         }
     }
+}
+
+async fn read(upload: Shared) -> Read {
+    let mut held = upload.lock().await;
+    let read = held.bytes().await;
+    held.fault = read.as_ref().err().copied();
+    drop(held);
+    (upload, read)
 }
