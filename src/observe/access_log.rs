@@ -5,11 +5,13 @@
 //! when that cannot keep up, lines are dropped and counted.
 
 mod line;
+mod sheet;
 #[cfg(test)]
 mod tests;
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -22,6 +24,7 @@ pub use line::json_line;
 use super::record::Record;
 use super::shard::{self, SHARDS};
 use crate::config::AccessLogTarget;
+use sheet::{Lost, Sheet};
 
 /// Bytes of lines that may wait for the writer, of all threads together: viewers choose how long a line is.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -51,11 +54,15 @@ impl AccessLog {
     /// Opens `target`. `pop` is the value of `x-edge-location`.
     ///
     /// # Errors
-    /// When the file cannot be opened for appending, or no thread can be started.
+    /// When the file cannot be opened for appending, standard output has no descriptor left for it, or no thread can be
+    /// started.
     pub fn open(target: &AccessLogTarget, pop: Arc<str>) -> io::Result<Self> {
         let queue = match target {
             AccessLogTarget::Off => None,
-            AccessLogTarget::Stdout => Some(Queue::start(io::stdout())?),
+            // Not `io::stdout()`: that keeps the end of what it could not write, and calls it written.
+            AccessLogTarget::Stdout => {
+                Some(Queue::start(File::from(io::stdout().as_fd().try_clone_to_owned()?))?)
+            }
             AccessLogTarget::File(path) => {
                 Some(Queue::start(OpenOptions::new().create(true).append(true).open(path)?)?)
             }
@@ -76,7 +83,7 @@ impl AccessLog {
         }
     }
 
-    /// Lines that are in no log: too many waited, the write failed, or the log was closed.
+    /// Lines that are not whole in any log: too many waited, the write failed, or the log was closed.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.queue.as_ref().map_or(0, |queue| queue.buffers.dropped.load(Ordering::Relaxed))
@@ -110,6 +117,7 @@ struct Writer {
 }
 
 impl Queue {
+    /// `out` must not buffer: what it has taken counts as written.
     fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
         let (alive, ended) = channel();
         let buffers = Arc::new(Buffers::new());
@@ -266,7 +274,8 @@ impl fmt::Debug for Buffers {
 
 /// The writer thread: what has gathered, time after time, until the log is closed and nothing is left. `_alive` is dropped
 /// at the very end.
-fn empty(buffers: &Buffers, mut out: impl Write, _alive: Sender<()>) {
+fn empty(buffers: &Buffers, out: impl Write, _alive: Sender<()>) {
+    let mut sheet = Sheet::new(out);
     let (mut taken, mut spare) = (Vec::new(), Vec::new());
     let (mut failing, mut idle) = (false, 0);
     loop {
@@ -274,10 +283,10 @@ fn empty(buffers: &Buffers, mut out: impl Write, _alive: Sender<()>) {
         buffers.take(&mut taken, &mut spare);
         idle = if taken.is_empty() { idle + 1 } else { 0 };
         for piece in taken.drain(..) {
-            match out.write_all(&piece.bytes).and_then(|()| out.flush()) {
+            match sheet.write(&piece) {
                 Ok(()) => failing = false,
-                Err(error) => {
-                    buffers.dropped.fetch_add(piece.lines, Ordering::Relaxed);
+                Err(Lost { lines, error }) => {
+                    buffers.dropped.fetch_add(lines, Ordering::Relaxed);
                     // Once, not for every line while the disk is full.
                     if !failing {
                         tracing::warn!(%error, "cannot write to the access log");

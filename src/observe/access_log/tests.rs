@@ -378,6 +378,70 @@ fn lines_that_cannot_be_written_are_counted() {
     assert_eq!(log.dropped(), 3);
 }
 
+/// A disk that takes so many bytes more, a few at a time.
+struct Disk {
+    room: Arc<AtomicUsize>,
+    written: Arc<Mutex<Vec<u8>>>,
+    interrupted: bool,
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.interrupted = !self.interrupted;
+        if self.interrupted {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let taken = self.room.load(Ordering::SeqCst).min(bytes.len()).min(100);
+        if taken == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.room.fetch_sub(taken, Ordering::SeqCst);
+        self.written.lock().unwrap().extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Room for two lines of five and a bit: what is out is counted as out, and what comes later stands on lines of its own.
+#[test]
+fn a_torn_line_spoils_and_counts_no_other() {
+    let line = line(&record(), "EDG1-C1");
+    let whole = format!("{line}\n");
+    for (bit, kept, dropped) in [
+        ("", whole.repeat(2), 3),
+        (&line[..1], format!("{whole}{whole}{}\n", &line[..1]), 3),
+        (&line[..250], format!("{whole}{whole}{}\n", &line[..250]), 3),
+        // It lacks nothing but its newline, which comes later.
+        (&line, whole.repeat(3), 2),
+    ] {
+        let room = Arc::new(AtomicUsize::new(2 * whole.len() + bit.len()));
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let log = log_to(Disk { room: Arc::clone(&room), written: Arc::clone(&written), interrupted: false });
+        (0..5).for_each(|_| log.write(&record()));
+        until_dropped(&log, dropped);
+        log.write(&record());
+        until_dropped(&log, dropped + 1);
+        room.store(usize::MAX, Ordering::SeqCst);
+        (0..2).for_each(|_| log.write(&record()));
+        log.close();
+        let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert_eq!(written, format!("{kept}{whole}{whole}"), "after {} bytes", bit.len());
+        assert_eq!(log.dropped(), dropped + 1, "after {} bytes", bit.len());
+    }
+}
+
+fn until_dropped(log: &AccessLog, lines: u64) {
+    let begun = std::time::Instant::now();
+    while log.dropped() < lines {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{} of {lines}", log.dropped());
+        thread::sleep(GATHER);
+    }
+    assert_eq!(log.dropped(), lines);
+}
+
 #[test]
 fn a_file_is_appended_to_and_complete_when_the_log_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
