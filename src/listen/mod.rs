@@ -35,7 +35,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::Listen;
 use crate::edge::Edge;
 use balance::{Guest, Loads};
-use connection::Door;
+use connection::{Door, LAST_WORDS};
 use deadlines::Deadlines;
 use gate::Gate;
 pub use handshakes::Handshakes;
@@ -225,6 +225,9 @@ impl Serving {
 /// A connection that another worker has accepted.
 type Handed = (std::net::TcpStream, SocketAddr, Guest);
 
+/// One that stays.
+type Arrived = (TcpStream, SocketAddr, Guest);
+
 /// For one kind of listener, or one of each kind.
 type Outboxes = Kinds<mpsc::Sender<Handed>>;
 type Inboxes = Kinds<mpsc::Receiver<Handed>>;
@@ -321,28 +324,18 @@ impl Worker {
             let accepting = async {
                 let door = self.door(kind).await;
                 tokio::select! {
-                    Some(handed) = inbox.recv() => (door, Self::take(handed)),
+                    Some(handed) = inbox.recv() => (door, Self::take(handed).map(Some)),
                     accepted = listener.accept() => (door, accepted.map(|accepted| self.keep(kind, accepted))),
                 }
             };
             let (door, accepted) = tokio::select! {
+                // Once the end has come, nobody is admitted who would be told of it at once.
+                biased;
+                _ = stop.wait_for(|&stop| stop) => break,
                 accepted = accepting => accepted,
-                _ = stop.wait_for(|&stop| stop) => return,
             };
             match accepted {
-                Ok(Some((stream, viewer, guest))) => {
-                    let served = door.serve(
-                        stream,
-                        viewer,
-                        Arc::clone(&self.edge),
-                        self.stop.clone(),
-                        Arc::clone(deadlines),
-                    );
-                    tokio::spawn(async move {
-                        served.await;
-                        drop(guest);
-                    });
-                }
+                Ok(Some(arrived)) => self.admit(door, arrived, self.stop.clone(), deadlines),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -355,6 +348,46 @@ impl Worker {
                 tokio::task::yield_now().await;
             }
         }
+        drop(listener);
+        self.admit_last(kind, inbox).await;
+    }
+
+    /// Serves whom other workers have handed over before the end. Nobody has read from them yet, so the end comes to them
+    /// a little later: what they have asked is answered.
+    async fn admit_last(&self, kind: Kind, mut inbox: mpsc::Receiver<Handed>) {
+        // From now on the other workers keep theirs.
+        inbox.close();
+        let end = watch::Sender::new(false);
+        let (stop, deadlines) = (end.subscribe(), Arc::new(Deadlines::default()));
+        tokio::spawn(Arc::clone(&deadlines).tick(stop.clone()));
+        let time = LAST_WORDS.min(self.grace);
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            end.send_replace(true);
+        });
+        // Not `try_recv`: another worker may have a slot and be about to fill it.
+        while let Some(handed) = inbox.recv().await {
+            let door = self.door(kind).await;
+            match Self::take(handed) {
+                Ok(arrived) => self.admit(door, arrived, stop.clone(), &deadlines),
+                Err(error) => tracing::warn!(%error, "a connection is lost on its way from another worker"),
+            }
+        }
+    }
+
+    /// Serves a connection to its end.
+    fn admit(
+        &self,
+        door: Door,
+        (stream, viewer, guest): Arrived,
+        stop: watch::Receiver<bool>,
+        deadlines: &Arc<Deadlines>,
+    ) {
+        let served = door.serve(stream, viewer, Arc::clone(&self.edge), stop, Arc::clone(deadlines));
+        tokio::spawn(async move {
+            served.await;
+            drop(guest);
+        });
     }
 
     /// Waits until another connection may come in.
@@ -366,11 +399,7 @@ impl Worker {
     }
 
     /// One that this worker has accepted, unless it goes to another that has less to do. From then on it stays.
-    fn keep(
-        &self,
-        kind: Kind,
-        (stream, viewer): (TcpStream, SocketAddr),
-    ) -> Option<(TcpStream, SocketAddr, Guest)> {
+    fn keep(&self, kind: Kind, (stream, viewer): (TcpStream, SocketAddr)) -> Option<Arrived> {
         let better = self.loads.better(self.index).filter(|better| *better != self.index);
         // A full inbox is none with less to do.
         let slot =
@@ -383,7 +412,7 @@ impl Worker {
         None
     }
 
-    fn take((stream, viewer, guest): Handed) -> io::Result<Option<(TcpStream, SocketAddr, Guest)>> {
-        Ok(Some((TcpStream::from_std(stream)?, viewer, guest)))
+    fn take((stream, viewer, guest): Handed) -> io::Result<Arrived> {
+        Ok((TcpStream::from_std(stream)?, viewer, guest))
     }
 }
