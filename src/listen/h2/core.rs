@@ -32,8 +32,10 @@ pub(super) struct Core<W> {
     /// Octets of `output` that answer frames, rather than requests.
     replies: usize,
     pub(super) streams: Streams<W>,
-    /// The highest number that a stream has come with.
+    /// The highest number of a stream that has been taken.
     last: u32,
+    /// The highest number that a stream has come with, taken or not.
+    highest: u32,
     pub(super) end: End,
     /// What a new stream of the peer's takes.
     pub(super) initial: u32,
@@ -140,6 +142,7 @@ impl<W: Source> Core<W> {
             replies: 0,
             streams: Streams::new(),
             last: 0,
+            highest: 0,
             end: End::Open,
             initial: flow::INITIAL,
             window: Window::new(flow::INITIAL),
@@ -309,9 +312,10 @@ impl<W: Source> Core<W> {
             self.trailers(id, is_last, fields)?;
             return Ok(Step::Frame);
         }
-        if matches!(self.end, End::Last(last) if id > last) {
+        self.highest = self.highest.max(id);
+        if self.is_too_late(id) {
             self.calm.noise()?;
-            return Ok(Step::Frame); // RFC 9113 §6.8
+            return Ok(Step::Frame);
         }
         self.last = id;
         if fields.is_too_large() {
@@ -565,7 +569,7 @@ impl<W: Source> Core<W> {
 
     /// A frame for a stream that is over: an error, unless it crossed our own end of it (RFC 9113 §5.1).
     fn closed(&mut self, id: u32) -> Result<(), Fault> {
-        if id <= self.forgotten || self.ours.contains(&id) {
+        if self.is_too_late(id) || id <= self.forgotten || self.ours.contains(&id) {
             return Ok(self.calm.noise()?);
         }
         Err(Fault::Connection(Code::StreamClosed))
@@ -573,7 +577,12 @@ impl<W: Source> Core<W> {
 
     /// Only on a stream that has come may this be said (RFC 9113 §5.1).
     fn check_begun(&self, id: u32) -> Result<(), Fault> {
-        if id == 0 || id.is_multiple_of(2) || id > self.last { Err(PROTOCOL) } else { Ok(()) }
+        if id == 0 || id.is_multiple_of(2) || id > self.highest { Err(PROTOCOL) } else { Ok(()) }
+    }
+
+    /// The stream crossed our last GOAWAY: it is not taken, and what comes for it is no error (RFC 9113 §6.8).
+    fn is_too_late(&self, id: u32) -> bool {
+        matches!(self.end, End::Last(last) if id > last)
     }
 
     fn fault(&mut self, fault: Fault) {
