@@ -229,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 let Poll::Ready(written) = written else { return Ok(false) };
                 match written? {
                     0 => return Err(io::ErrorKind::WriteZero.into()),
-                    written => self.core.output.advance(written),
+                    written => self.core.wrote(written),
                 }
                 self.unflushed = true;
             }
@@ -246,10 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Time has passed, perhaps.
     fn look(&mut self, mut time: Pin<&mut Sleep>, ring: &Waker) {
         while time.as_mut().poll(&mut Context::from_waker(ring)).is_ready() {
-            if self.draining {
-                self.core.leave();
-            }
-            self.core.tick();
+            self.core.alarm();
             time.as_mut().reset(Instant::now() + TICK);
         }
     }

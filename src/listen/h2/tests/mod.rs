@@ -5,6 +5,7 @@ mod flow;
 mod hostile;
 mod order;
 mod properties;
+mod stuck;
 
 use std::collections::VecDeque;
 use std::task::Poll;
@@ -142,7 +143,7 @@ impl Peer {
             let filled = self.core.output.slices(&mut slices);
             let front: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
             bytes.extend(&front);
-            self.core.output.advance(front.len());
+            self.core.wrote(front.len());
         }
         self.core.drained();
         bytes
@@ -354,13 +355,13 @@ fn a_peer_that_leaves_gets_what_it_has_asked_for() {
 
 #[test]
 fn time_ends_what_does_not_move() {
-    // No request for two ticks.
+    // No request for three ticks.
     let mut peer = Peer::new();
     peer.core.tick();
     peer.get(1, &[], 10);
     peer.seen();
-    peer.core.tick();
-    peer.core.tick();
+    // The one with the request, and two without.
+    (0..3).for_each(|_| peer.core.tick());
     assert_eq!(peer.core.end, End::Open);
     peer.core.tick();
     assert_eq!(peer.core.end, End::Last(1));
@@ -384,8 +385,10 @@ fn time_ends_what_does_not_move() {
     // A viewer that takes nothing.
     let mut peer = Peer::with_settings(&[(setting::INITIAL_WINDOW_SIZE, 0)]);
     peer.get(1, &[], 10);
-    peer.core.tick();
-    peer.send(&update(0, 1));
+    for _ in 0..2 {
+        peer.core.tick();
+        peer.send(&update(0, 1));
+    }
     assert_eq!(kinds(&peer.seen()), [(kind::HEADERS, flag::END_HEADERS, 1)]);
     peer.core.tick();
     let seen = peer.seen();
@@ -394,8 +397,11 @@ fn time_ends_what_does_not_move() {
     // Half a header block, however it drips.
     let mut peer = Peer::new();
     peer.send(&raw(kind::HEADERS, 0, 1, &block(&GET)));
-    peer.core.tick();
-    peer.send(&raw(kind::CONTINUATION, 0, 1, &[]));
+    for _ in 0..2 {
+        peer.core.tick();
+        peer.send(&raw(kind::CONTINUATION, 0, 1, &[]));
+    }
+    assert_eq!(peer.core.end, End::Open);
     peer.core.tick();
     assert_eq!(peer.core.end, End::Failed);
 }
