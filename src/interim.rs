@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 
 /// Bytes that wait for a viewer at most; what is more is dropped.
@@ -116,7 +117,8 @@ fn encoded(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     let _ =
         write!(line, "HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let mut bytes = line.into_bytes();
-    for (name, value) in headers {
+    // RFC 9110 §8.6
+    for (name, value) in headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH) {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");
         bytes.extend_from_slice(value.as_bytes());
@@ -141,6 +143,7 @@ mod tests {
     fn hints() -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert("link", HeaderValue::from_static("</a.css>; rel=preload"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0")); // says nothing (RFC 9110 §8.6)
         headers
     }
 

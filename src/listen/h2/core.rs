@@ -1,5 +1,5 @@
 //! The connection without its socket: octets in, requests out; answers in, octets out. No clock either: time is told to it
-//! by [`Core::tick`].
+//! by [`Core::alarm`].
 //!
 //! This half reads; what writes is in `send.rs`.
 
@@ -31,10 +31,16 @@ pub(super) struct Core<W> {
     pub(super) output: Output,
     /// Octets of `output` that answer frames, rather than requests.
     replies: usize,
+    /// Octets of `output` up to the end of its last DATA.
+    bodies: usize,
     pub(super) streams: Streams<W>,
-    /// The highest number that a stream has come with.
+    /// The highest number of a stream that has been taken.
     last: u32,
+    /// The highest number that a stream has come with, taken or not.
+    highest: u32,
     pub(super) end: End,
+    /// The next alarm is not a tick's, but ends the wait for viewers that have been told to leave.
+    last_words: bool,
     /// What a new stream of the peer's takes.
     pub(super) initial: u32,
     pub(super) window: Window,
@@ -76,6 +82,8 @@ pub(super) enum End {
 pub(super) struct Time {
     pub(super) heard: bool,
     pub(super) asked: bool,
+    /// Something of a body has been put out, or has been written.
+    pub(super) progressed: bool,
     /// Ticks without a stream.
     pub(super) idle: u8,
     /// A PING is out.
@@ -138,9 +146,12 @@ impl<W: Source> Core<W> {
             encoder: Encoder::new(),
             output,
             replies: 0,
+            bodies: 0,
             streams: Streams::new(),
             last: 0,
+            highest: 0,
             end: End::Open,
+            last_words: false,
             initial: flow::INITIAL,
             window: Window::new(flow::INITIAL),
             receiving: Receiving::new(WINDOW_OF_ALL),
@@ -180,6 +191,21 @@ impl<W: Source> Core<W> {
     /// All of the output has been written.
     pub(super) fn drained(&mut self) {
         self.replies = 0;
+    }
+
+    /// So many octets of the output have been written.
+    pub(super) fn wrote(&mut self, octets: usize) {
+        // Replies alone are no progress: a peer that takes no body may still chat.
+        self.time.progressed |= self.bodies > 0 && octets > 0;
+        self.bodies = self.bodies.saturating_sub(octets);
+        self.output.advance(octets);
+    }
+
+    /// DATA with so many octets has been put out.
+    pub(super) fn put_out(&mut self, octets: usize) {
+        self.calm.sent(octets);
+        self.time.progressed = true;
+        self.bodies = self.output.len();
     }
 
     fn step(&mut self, bytes: &mut &[u8], fields: &mut Fields) -> Result<Step, Fault> {
@@ -309,9 +335,10 @@ impl<W: Source> Core<W> {
             self.trailers(id, is_last, fields)?;
             return Ok(Step::Frame);
         }
-        if matches!(self.end, End::Last(last) if id > last) {
+        self.highest = self.highest.max(id);
+        if self.is_too_late(id) {
             self.calm.noise()?;
-            return Ok(Step::Frame); // RFC 9113 §6.8
+            return Ok(Step::Frame);
         }
         self.last = id;
         if fields.is_too_large() {
@@ -565,7 +592,7 @@ impl<W: Source> Core<W> {
 
     /// A frame for a stream that is over: an error, unless it crossed our own end of it (RFC 9113 §5.1).
     fn closed(&mut self, id: u32) -> Result<(), Fault> {
-        if id <= self.forgotten || self.ours.contains(&id) {
+        if self.is_too_late(id) || id <= self.forgotten || self.ours.contains(&id) {
             return Ok(self.calm.noise()?);
         }
         Err(Fault::Connection(Code::StreamClosed))
@@ -573,7 +600,12 @@ impl<W: Source> Core<W> {
 
     /// Only on a stream that has come may this be said (RFC 9113 §5.1).
     fn check_begun(&self, id: u32) -> Result<(), Fault> {
-        if id == 0 || id.is_multiple_of(2) || id > self.last { Err(PROTOCOL) } else { Ok(()) }
+        if id == 0 || id.is_multiple_of(2) || id > self.highest { Err(PROTOCOL) } else { Ok(()) }
+    }
+
+    /// The stream crossed our last GOAWAY: it is not taken, and what comes for it is no error (RFC 9113 §6.8).
+    fn is_too_late(&self, id: u32) -> bool {
+        matches!(self.end, End::Last(last) if id > last)
     }
 
     fn fault(&mut self, fault: Fault) {
@@ -603,8 +635,10 @@ impl<W: Source> Core<W> {
         }
     }
 
-    /// Says that no more streams will be taken: at first without a number, so that none which is on its way is lost.
+    /// Says that no more streams will be taken: at first without a number, so that none which is on its way is lost. The
+    /// next [`Core::alarm`] is the end of [`super::LAST_WORDS`].
     pub(super) fn announce(&mut self) {
+        self.last_words = true;
         if self.end == End::Open {
             self.end = End::Announced;
             frame::go_away(0x7fff_ffff, Code::NoError, self.output.end());
@@ -629,10 +663,15 @@ impl<W: Source> Core<W> {
         }
     }
 
+    /// The time that was set is over.
+    pub(super) fn alarm(&mut self) {
+        if std::mem::take(&mut self.last_words) { self.leave() } else { self.tick() }
+    }
+
     /// A period of [`super::TICK`] is over.
     pub(super) fn tick(&mut self) {
         self.calm.rest();
-        let Time { heard, asked, idle, pinged } = std::mem::take(&mut self.time);
+        let Time { heard, asked, progressed, idle, pinged } = std::mem::take(&mut self.time);
         if let Some(block) = &mut self.block {
             block.ticks += 1;
             if block.ticks == super::STUCK {
@@ -650,7 +689,7 @@ impl<W: Source> Core<W> {
             self.time.pinged = true;
             frame::ping(false, ALIVE, self.output.end());
         }
-        self.give_up_stuck();
+        self.give_up_stuck(progressed);
     }
 
     fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {

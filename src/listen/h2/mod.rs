@@ -54,9 +54,10 @@ const FORGOTTEN: usize = 128;
 
 /// How often it is looked whether anything moves.
 const TICK: Duration = Duration::from_secs(30);
-/// Ticks without a request, after which a connection is closed.
-const IDLE: u8 = 2;
+/// Ticks without a request, after which a connection is closed. The first may be over at once: these are 60 to 90 s.
+const IDLE: u8 = 3;
 /// Ticks after which something that does not move is given up: an answer that nobody takes, half a header block.
-const STUCK: u8 = 2;
+/// Likewise 60 to 90 s.
+const STUCK: u8 = 3;
 /// What a connection that has been told to end may take for it, with no request in flight.
 const LAST_WORDS: Duration = Duration::from_secs(1);

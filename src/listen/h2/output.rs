@@ -8,6 +8,9 @@ use bytes::{Buf, Bytes};
 /// A smaller piece is copied: another slice costs more than that.
 pub(super) const COPIED: usize = 4_096;
 
+/// Octets that have been written, and are kept until it is worth moving what stands behind them.
+const WRITTEN: usize = 64 << 10;
+
 #[derive(Debug, Default)]
 pub(super) struct Output {
     own: Vec<u8>,
@@ -84,7 +87,18 @@ impl Output {
         if self.is_empty() {
             self.own.clear();
             self.done = 0;
+        } else if self.done > WRITTEN && self.done > self.own.len() / 2 {
+            self.forget_written();
         }
+    }
+
+    /// Of a connection that never catches up nothing else would. No more is moved than was written.
+    fn forget_written(&mut self) {
+        self.own.drain(..self.done);
+        for (place, _) in &mut self.pieces {
+            *place -= self.done;
+        }
+        self.done = 0;
     }
 
     /// Takes a buffer to write into, if there is none.
@@ -152,6 +166,33 @@ mod tests {
             }
             prop_assert_eq!(written(&mut output, &steps, slices), expected);
             prop_assert!(output.reclaim().is_none_or(|buffer| buffer.is_empty()));
+        }
+
+        #[test]
+        fn what_is_written_does_not_pile_up_though_there_is_always_more(
+            parts in proptest::collection::vec((any::<bool>(), 1_usize..6_000), 100..200),
+            left in 1_usize..40_000,
+        ) {
+            let (mut output, mut expected, mut seen) = (Output::default(), Vec::<u8>::new(), Vec::<u8>::new());
+            for (place, (own, length)) in parts.into_iter().enumerate() {
+                let part = vec![place as u8; length];
+                expected.extend(&part);
+                if own {
+                    output.end().extend(part);
+                } else {
+                    output.push(part.into());
+                }
+                while output.len() > left {
+                    let mut front = [IoSlice::new(&[]); 1];
+                    output.slices(&mut front);
+                    let step = front[0].len().min(output.len() - left);
+                    seen.extend(&front[0][..step]);
+                    output.advance(step);
+                }
+                prop_assert!(output.own.len() <= 2 * output.len() + WRITTEN, "{}", output.own.len());
+            }
+            seen.extend(written(&mut output, &[1_000], 2));
+            prop_assert_eq!(seen, expected);
         }
     }
 }

@@ -75,7 +75,7 @@ impl<W: Source> Core<W> {
         if length > 0 && self.window.take(length).is_ok() {
             frame::head(length, kind::DATA, flag::END_STREAM, request.id, self.output.end());
             body(&mut self.output);
-            self.calm.sent(length);
+            self.put_out(length);
         }
         self.calm.answered();
         if !request.ended {
@@ -193,7 +193,7 @@ impl<W: Source> Core<W> {
         if octets > 0 {
             // It was asked for room before.
             let _ = self.window.take(octets);
-            self.calm.sent(octets);
+            self.put_out(octets);
         }
         match sent {
             Sent::Frame => true,
@@ -240,10 +240,15 @@ impl<W: Source> Core<W> {
 }
 
 impl<W: Source> Core<W> {
-    /// Streams whose viewer has taken nothing of what there is for some time.
-    pub(super) fn give_up_stuck(&mut self) {
+    /// Streams whose viewer has taken nothing of what there is for some time. With room of its own a stream only waits its
+    /// turn, as long as the connection has `progressed`.
+    pub(super) fn give_up_stuck(&mut self, progressed: bool) {
         let mut stuck = Vec::new();
         for stream in self.streams.iter_mut().filter(|stream| stream.local == Local::Sending) {
+            if progressed && stream.may_send(true) {
+                stream.stuck = 0;
+                continue;
+            }
             stream.stuck += 1;
             if stream.stuck >= STUCK {
                 stuck.push(stream.id);

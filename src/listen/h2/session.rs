@@ -229,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 let Poll::Ready(written) = written else { return Ok(false) };
                 match written? {
                     0 => return Err(io::ErrorKind::WriteZero.into()),
-                    written => self.core.output.advance(written),
+                    written => self.core.wrote(written),
                 }
                 self.unflushed = true;
             }
@@ -246,10 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Time has passed, perhaps.
     fn look(&mut self, mut time: Pin<&mut Sleep>, ring: &Waker) {
         while time.as_mut().poll(&mut Context::from_waker(ring)).is_ready() {
-            if self.draining {
-                self.core.leave();
-            }
-            self.core.tick();
+            self.core.alarm();
             time.as_mut().reset(Instant::now() + TICK);
         }
     }
@@ -320,13 +317,14 @@ fn write_fields(head: &response::Parts, length: Option<u64>, block: &mut Block<'
         HeaderName::from_static("keep-alive"),
         HeaderName::from_static("proxy-connection"),
     ];
+    let has_length = !head.status.is_informational() && head.status != StatusCode::NO_CONTENT; // RFC 9110 §8.6
     for (name, value) in &head.headers {
         // RFC 9113 §8.2.2
-        if !OF_CONNECTIONS.contains(name) {
+        if !OF_CONNECTIONS.contains(name) && (has_length || name != CONTENT_LENGTH) {
             block.field(name.as_str().as_bytes(), value.as_bytes());
         }
     }
-    if let Some(length) = length.filter(|_| !head.headers.contains_key(CONTENT_LENGTH)) {
+    if let Some(length) = length.filter(|_| has_length && !head.headers.contains_key(CONTENT_LENGTH)) {
         block.field(CONTENT_LENGTH.as_str().as_bytes(), length.to_string().as_bytes());
     }
 }
@@ -364,6 +362,47 @@ impl Source for Work {
     fn left_behind(&mut self, octets: usize) {
         if let Self::Hit(hit) = self {
             hit.left_behind(octets);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::ETAG;
+
+    use super::super::hpack::{Decoder, Name};
+    use super::*;
+
+    #[test]
+    fn an_answer_that_has_no_body_says_nothing_of_its_length() {
+        // RFC 9110 §8.6
+        for (status, given, length, expected) in [
+            (204, Some("0"), None, None),
+            (204, Some("5"), None, None),
+            (204, None, Some(0), None),
+            (103, Some("0"), None, None),
+            (200, Some("5"), None, Some("5")),
+            (200, None, Some(5), Some("5")),
+            (304, Some("5"), None, Some("5")),
+        ] {
+            let mut answer = Response::builder().status(status).header(ETAG, "\"1\"");
+            if let Some(given) = given {
+                answer = answer.header(CONTENT_LENGTH, given);
+            }
+            let (head, ()) = answer.body(()).unwrap().into_parts();
+            let (mut core, mut blocks) = (Core::<Work>::new(), Blocks::new());
+            let before = core.output.end().len();
+            let mut block = core.begin(1, &mut blocks);
+            block.status(status);
+            write_fields(&head, length, &mut block);
+            block.end(true);
+            let mut fields = Fields::new(1_000);
+            Decoder::new()
+                .decode(&core.output.end()[before + super::super::frame::HEAD..], &mut fields)
+                .unwrap();
+            let mut all = (0..fields.len()).map(|index| fields.get(index));
+            let told = all.find(|(name, ..)| *name == Name::CONTENT_LENGTH).map(|(_, _, value)| value);
+            assert_eq!(told, expected.map(str::as_bytes), "{status} {given:?} {length:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod flow;
 mod hostile;
 mod order;
 mod properties;
+mod stuck;
 
 use std::collections::VecDeque;
 use std::task::Poll;
@@ -142,7 +143,7 @@ impl Peer {
             let filled = self.core.output.slices(&mut slices);
             let front: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
             bytes.extend(&front);
-            self.core.output.advance(front.len());
+            self.core.wrote(front.len());
         }
         self.core.drained();
         bytes
@@ -307,6 +308,41 @@ fn a_drain_has_two_steps() {
 }
 
 #[test]
+fn what_crosses_the_last_goaway_is_ignored() {
+    // RFC 9113 §6.8
+    let mut peer = Peer::new();
+    peer.get(1, &[], 100_000);
+    peer.core.leave();
+    peer.seen();
+    let piece = data(5, &[0; 16_000], false);
+    for crossing in [
+        headers(5, &POST, false),
+        piece.clone(),
+        update(5, 10),
+        update(3, 10),
+        headers(5, &[("x-a", "a")], true),
+        raw(kind::RST_STREAM, 0, 5, &[0, 0, 0, 8]),
+    ] {
+        assert_eq!(peer.refusal(&crossing), None, "{:?}", &crossing[..HEAD]);
+    }
+    // Its DATA takes the connection's room, which is given back in halves: more comes than there ever was.
+    let more = super::WINDOW_OF_ALL as usize / 16_000;
+    let mut seen = Vec::new();
+    for _ in 0..more {
+        peer.send(&piece);
+        seen.extend(peer.seen());
+    }
+    assert_eq!(kinds(&seen), [(kind::WINDOW_UPDATE, 0, 0); 2]);
+    peer.send(&[update(1, 100_000), update(0, 100_000)].concat());
+    assert_eq!(order(&peer.seen()), [(1, 100_000 - 65_535)]);
+    // A stream that has not come is an error all the same, and no more is promised than before.
+    peer.send(&data(7, b"a", true));
+    let seen = peer.seen();
+    let last = seen.iter().find(|(head, _)| head.kind == kind::GOAWAY).map(|(_, payload)| &payload[..8]);
+    assert_eq!(last, Some(&[0, 0, 0, 1, 0, 0, 0, 1][..]));
+}
+
+#[test]
 fn a_peer_that_leaves_gets_what_it_has_asked_for() {
     let mut peer = Peer::new();
     peer.get(1, &[], 100_000);
@@ -319,13 +355,13 @@ fn a_peer_that_leaves_gets_what_it_has_asked_for() {
 
 #[test]
 fn time_ends_what_does_not_move() {
-    // No request for two ticks.
+    // No request for three ticks.
     let mut peer = Peer::new();
     peer.core.tick();
     peer.get(1, &[], 10);
     peer.seen();
-    peer.core.tick();
-    peer.core.tick();
+    // The one with the request, and two without.
+    (0..3).for_each(|_| peer.core.tick());
     assert_eq!(peer.core.end, End::Open);
     peer.core.tick();
     assert_eq!(peer.core.end, End::Last(1));
@@ -349,8 +385,10 @@ fn time_ends_what_does_not_move() {
     // A viewer that takes nothing.
     let mut peer = Peer::with_settings(&[(setting::INITIAL_WINDOW_SIZE, 0)]);
     peer.get(1, &[], 10);
-    peer.core.tick();
-    peer.send(&update(0, 1));
+    for _ in 0..2 {
+        peer.core.tick();
+        peer.send(&update(0, 1));
+    }
     assert_eq!(kinds(&peer.seen()), [(kind::HEADERS, flag::END_HEADERS, 1)]);
     peer.core.tick();
     let seen = peer.seen();
@@ -359,8 +397,11 @@ fn time_ends_what_does_not_move() {
     // Half a header block, however it drips.
     let mut peer = Peer::new();
     peer.send(&raw(kind::HEADERS, 0, 1, &block(&GET)));
-    peer.core.tick();
-    peer.send(&raw(kind::CONTINUATION, 0, 1, &[]));
+    for _ in 0..2 {
+        peer.core.tick();
+        peer.send(&raw(kind::CONTINUATION, 0, 1, &[]));
+    }
+    assert_eq!(peer.core.end, End::Open);
     peer.core.tick();
     assert_eq!(peer.core.end, End::Failed);
 }
