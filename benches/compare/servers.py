@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import socket
 import subprocess
 import time
@@ -31,6 +32,12 @@ def free_port():
 def write(path, text):
     with open(path, "w") as file:
         file.write(text)
+
+
+def open_files():
+    """Files that nginx may keep open: with more than the system lets it have, it answers with errors."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return 300_000 if hard == resource.RLIM_INFINITY else max(1_000, min(300_000, hard - 6_000))
 
 
 class Origin:
@@ -188,7 +195,7 @@ events {{ worker_connections 16384; }}
 http {{
   {log}; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 600s;
   server_tokens off; {temp_paths(here)}
-  open_file_cache max=300000 inactive=1h; open_file_cache_valid 1h;
+  open_file_cache max={open_files()} inactive=1h; open_file_cache_valid 1h;
   proxy_cache_path {here}/cache levels=1:2 keys_zone=c:256m max_size=8g inactive=1d use_temp_path=off;
   upstream origin {{ server 127.0.0.1:{stage.origin.port}; keepalive 64; keepalive_requests 1000000000; keepalive_timeout 600s; }}
   server {{

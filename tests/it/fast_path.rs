@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use http::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::scripted::{Act, Scripted};
-use crate::support::viewer::{Seen, ask, ask_h2, raw};
+use crate::support::viewer::{HOST, Seen, ask, ask_h2, connect, raw};
 use crate::support::{Stage, log_lines, reader};
 
 /// What the origin says once: it is kept for an hour.
@@ -165,6 +166,24 @@ async fn in_front_of_a_custom_origin_both_say_the_same() {
         origin.port()
     );
     compare(&keys, "http://127.0.0.1:1").await;
+}
+
+#[tokio::test]
+async fn a_head_may_come_byte_by_byte() {
+    let origin = Scripted::start(script()).await;
+    let stage = stage("$BUCKET", "", true, &origin.url()).await;
+    let mut stream = connect(stage.https(), HOST, &[]).await;
+    let request = format!(
+        "GET /a HTTP/1.1\r\nHost: {HOST}\r\n\r\nGET /a HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
+    );
+    for byte in request.bytes() {
+        stream.write_all(&[byte]).await.unwrap();
+        stream.flush().await.unwrap();
+    }
+    let mut seen = String::new();
+    stream.read_to_string(&mut seen).await.unwrap();
+    assert_eq!(seen.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{seen}");
+    assert_eq!(seen.matches("abcdefghijklmnopqrstuvwxyz").count(), 2, "{seen}");
 }
 
 /// One after the other without waiting, a part of one at a time, and with one in between that is handed to hyper.

@@ -54,6 +54,18 @@ pub(super) fn read<T>(buffer: &[u8], make: impl FnOnce(&Received<'_>, bool) -> T
     Found::Whole { length, made: make(&received, closes) }
 }
 
+/// May a head end behind the first `looked` bytes, in which none does?
+pub(super) fn may_end(buffer: &[u8], looked: usize) -> bool {
+    let mut rest = &buffer[looked.saturating_sub(2).min(buffer.len())..];
+    while let Some(at) = memchr::memchr(b'\n', rest) {
+        rest = &rest[at + 1..];
+        if rest.starts_with(b"\n") || rest.starts_with(b"\r\n") {
+            return true;
+        }
+    }
+    false
+}
+
 /// Methods that come without a body.
 fn plain(method: &str) -> Option<Method> {
     match method {
@@ -177,6 +189,18 @@ mod tests {
         let many = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(count));
         assert!(found(&many(100)).starts_with("GET / a=b"));
         assert_eq!(found(&many(101)), "foreign");
+    }
+
+    /// In whatever pieces a head comes, its end is found in the last of them.
+    #[test]
+    fn an_end_is_seen_across_pieces() {
+        for head in ["GET / HTTP/1.1\r\nhost: h\r\n\r\n", "GET / HTTP/1.1\nhost: h\n\n"] {
+            for cut in 1..head.len() {
+                let looked = &head.as_bytes()[..cut];
+                assert!(may_end(head.as_bytes(), cut), "{cut}");
+                assert!((1..cut).all(|before| !may_end(looked, before)), "{cut}");
+            }
+        }
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         buffer: BytesMut::new(),
         sending: None,
         is_closing: false,
+        looked: 0,
     };
     deadline.set(IDLE);
     loop {
@@ -78,6 +79,8 @@ struct Viewer<'c, S> {
     sending: Option<Sending>,
     /// The answer under way is the last.
     is_closing: bool,
+    /// Bytes of the buffer in which no head has ended.
+    looked: usize,
 }
 
 /// A hit that does not fit into the socket at once.
@@ -144,6 +147,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Viewer<'_, S> {
             if self.is_closing {
                 return Poll::Ready(Turn::Over);
             }
+            // Whoever sends a head byte by byte does not have it read from its beginning each time.
+            if self.looked > 0 && self.buffer.len() < READ_BUFFER && !head::may_end(&self.buffer, self.looked)
+            {
+                self.looked = self.buffer.len();
+                if let Some(turn) = ready!(self.poll_more(cx)) {
+                    return Poll::Ready(turn);
+                }
+                continue;
+            }
             let Self { stream, edge, connection, deadline, buffer, is_closing, .. } = self;
             let is_stopping = deadline.is_stopping();
             let found = head::read(buffer, |received, closes| {
@@ -151,6 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Viewer<'_, S> {
                 let Some(hit) = hit::answer(edge, connection, received) else { return Tried::NoHit };
                 send(Pin::new(&mut *stream), cx, (edge, connection), received, hit, *is_closing)
             });
+            self.looked = 0;
             match found {
                 Found::Whole { length, made, .. } => match made {
                     Tried::Sent => self.forget(length),
@@ -162,6 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Viewer<'_, S> {
                 // More than hyper would read: it has the answer for that.
                 Found::Partial if self.buffer.len() >= READ_BUFFER => return Poll::Ready(Turn::Foreign),
                 Found::Partial => {
+                    self.looked = self.buffer.len();
                     if let Some(turn) = ready!(self.poll_more(cx)) {
                         return Poll::Ready(turn);
                     }
