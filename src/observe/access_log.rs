@@ -1,6 +1,6 @@
 //! One JSON object a line, with the field names of CloudFront's standard logs (behaviour §12.8, §12.9).
 //!
-//! Each thread writes its lines to a buffer of its own ([`super::shard`]), and one thread empties them all. So the lines
+//! Each thread writes its lines to a buffer of its own (`observe/shard.rs`), and one thread empties them all. So the lines
 //! of one worker are in order, and those of several are near it. Writing a line never waits for the reader of the log:
 //! when that cannot keep up, lines are dropped and counted.
 

@@ -1,7 +1,7 @@
 //! Hits at least cost: what the cache has, fresh and whole, is answered from the request as it was received, without a map
 //! of its fields, a task or an allocation but for the key.
 //!
-//! The decisions are those of [`super::respond`], made by the same functions in the same order; whatever comes to anything
+//! The decisions are those of `respond`, made by the same functions in the same order; whatever comes to anything
 //! but a hit is left to it. So are answers in several parts, `Server-Timing` and OPTIONS.
 
 mod dressed;
