@@ -138,7 +138,12 @@ fn part(spec: Spec, length: u64) -> Result<Wanted, Refusal> {
 }
 
 /// `part` is the range, `length` the whole body's length.
-fn respond(head: &Head, part: Option<(u64, u64)>, length: Option<u64>, body: Body) -> Response<Body> {
+pub(super) fn respond(
+    head: &Head,
+    part: Option<(u64, u64)>,
+    length: Option<u64>,
+    body: Body,
+) -> Response<Body> {
     let mut response = Response::new(body);
     *response.headers_mut() = head.to_map();
     match (part, length) {

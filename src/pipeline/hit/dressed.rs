@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, ORIGIN, VARY};
+use http::header::{AGE, HeaderMap, ORIGIN, VARY};
 use http::{Method, StatusCode};
 
 use super::HeadWriter;
+use crate::body::Body;
 use crate::cache::object::{Head, Object};
 use crate::cache::text::Text;
 use crate::config::Behavior;
@@ -175,25 +176,13 @@ fn made(
     method: &Method,
     asked: &HeaderMap,
 ) -> HeaderMap {
-    let mut maker = Maker::Origin;
-    let mut headers = match *wanted {
-        Wanted::NotModified => {
-            maker = Maker::OriginUnchanged;
-            deliver::without_representation(&object.head)
-        }
-        _ => object.head.to_map(),
+    let head = &object.head;
+    let respond = |part| deliver::respond(head, part, Some(object.len()), Body::Empty).into_parts().0.headers;
+    let (maker, mut headers) = match *wanted {
+        Wanted::NotModified => (Maker::OriginUnchanged, deliver::without_representation(head)),
+        Wanted::Part { first, last } => (Maker::Origin, respond(Some((first, last)))),
+        Wanted::Whole | Wanted::Several(_) => (Maker::Origin, respond(None)),
     };
-    match *wanted {
-        Wanted::Part { first, last } => {
-            deliver::forget_digests(&mut headers);
-            headers.insert(CONTENT_RANGE, range::content_range(first, last, object.len()));
-            headers.insert(CONTENT_LENGTH, (last - first + 1).into());
-        }
-        Wanted::Whole if object.head.status != StatusCode::NO_CONTENT => {
-            headers.insert(CONTENT_LENGTH, object.len().into());
-        }
-        _ => {}
-    }
     if behavior.asks.custom {
         crate::pipeline::show_vary(&mut headers, behavior);
     }
