@@ -2,7 +2,7 @@
 //! number of objects. Ten headers, as S3 sends them.
 //!
 //! `cargo bench --profile release --bench cache_memory [-- COUNT]`; benches/README.md has figures.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "it prints what it measures")]
 
 use std::process::Command;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! popular keys are there, always). Then a crawl over keys that nobody else wants.
 //!
 //! `cargo bench --profile release --bench cache_policy [-- --requests N --main N --seeds N]`; benches/README.md has figures.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "it prints what it measures")]
 
 use std::sync::Arc;
 use std::sync::Mutex;
