@@ -9,6 +9,7 @@ use super::calm::{Calm, Exhausted};
 use super::flow::{self, Receiving, Window};
 use super::frame::{self, Code, Head, MAX_SIZE, PREFACE, flag, kind, setting};
 use super::hpack::{self, Decoder, Encoder, Fields};
+use super::linger::Lingering;
 use super::output::Output;
 use super::priority::Priority;
 use super::request::{self, Malformed, Shape};
@@ -52,6 +53,8 @@ pub(super) struct Core<W> {
     ours: VecDeque<u32>,
     /// The highest number that has left `ours`.
     forgotten: u32,
+    /// Of those in `ours`, the ones that may end by themselves.
+    lingering: Lingering,
     pub(super) turns: u64,
     pub(super) time: Time,
 }
@@ -159,6 +162,7 @@ impl<W: Source> Core<W> {
             early: Vec::new(),
             ours: VecDeque::new(),
             forgotten: 0,
+            lingering: Lingering::default(),
             turns: 0,
             time: Time::default(),
         }
@@ -367,6 +371,9 @@ impl<W: Source> Core<W> {
 
     fn trailers(&mut self, id: u32, is_last: bool, fields: &Fields) -> Result<(), Fault> {
         let Some(stream) = self.streams.get_mut(id) else {
+            if is_last {
+                self.lingering.remove(id);
+            }
             return self.closed(id);
         };
         if stream.remote == Remote::Ended {
@@ -391,6 +398,11 @@ impl<W: Source> Core<W> {
         }
         let Some(stream) = self.streams.get_mut(id) else {
             self.receiving.consume(head.length);
+            if ended {
+                self.lingering.remove(id);
+            } else if self.lingering.is_too_much(id, data.len()) {
+                self.stop(id);
+            }
             return self.closed(id);
         };
         let taken = stream.take(head.length, data, ended);
@@ -484,6 +496,7 @@ impl<W: Source> Core<W> {
         if payload.len() != 4 {
             return Err(FRAME_SIZE);
         }
+        self.lingering.remove(head.stream);
         if self.remove(head.stream) {
             self.calm.reset()?
         } else {
@@ -635,6 +648,24 @@ impl<W: Source> Core<W> {
         }
     }
 
+    /// The answer to a request is out, and not all of its body has come.
+    pub(super) fn linger(&mut self, id: u32) {
+        if !matches!(self.end, End::Open | End::Announced) {
+            return self.reset(id, Code::NoError);
+        }
+        if !self.remove(id) {
+            self.remember(id);
+        }
+        if let Some(oldest) = self.lingering.add(id) {
+            self.stop(oldest);
+        }
+    }
+
+    /// Asks for no more of a request's body, whose answer is out.
+    fn stop(&mut self, id: u32) {
+        self.reply(|out| frame::reset(id, Code::NoError, out));
+    }
+
     /// Says that no more streams will be taken: at first without a number, so that none which is on its way is lost. The
     /// next [`Core::alarm`] is the end of [`super::LAST_WORDS`].
     pub(super) fn announce(&mut self) {
@@ -650,6 +681,9 @@ impl<W: Source> Core<W> {
     pub(super) fn leave(&mut self) {
         if matches!(self.end, End::Open | End::Announced) {
             self.end = End::Last(self.last);
+            for id in self.lingering.take() {
+                self.stop(id);
+            }
             frame::go_away(self.last, Code::NoError, self.output.end());
         }
     }
@@ -688,6 +722,9 @@ impl<W: Source> Core<W> {
             }
             self.time.pinged = true;
             frame::ping(false, ALIVE, self.output.end());
+        }
+        for id in self.lingering.tick() {
+            self.stop(id);
         }
         self.give_up_stuck(progressed);
     }

@@ -4,7 +4,7 @@
 //!  session   the socket, requests to the pipeline, time             tokio
 //!   core     octets → requests                                      nothing but memory
 //!   send     answers → octets, in the order of RFC 9218
-//!    frame, hpack/, request, stream, flow, priority, calm           one rule each
+//!    frame, hpack/, request, stream, flow, priority, calm, linger   one rule each
 //! ```
 //!
 //! A turn of a connection reads all that has come, answers what can be answered, and writes once.
@@ -16,6 +16,7 @@ mod flow;
 mod frame;
 mod hit;
 mod hpack;
+mod linger;
 mod output;
 mod priority;
 mod request;

@@ -79,8 +79,7 @@ impl<W: Source> Core<W> {
         }
         self.calm.answered();
         if !request.ended {
-            // Its body is not wanted (RFC 9113 §8.1).
-            self.reset(request.id, Code::NoError);
+            self.linger(request.id);
         }
     }
 
@@ -214,7 +213,7 @@ impl<W: Source> Core<W> {
         self.calm.answered();
         let is_open = self.streams.get_mut(id).is_some_and(|stream| stream.remote == Remote::Open);
         if is_open {
-            self.reset(id, Code::NoError); // RFC 9113 §8.1
+            self.linger(id);
         } else {
             self.remove(id);
         }

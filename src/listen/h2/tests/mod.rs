@@ -3,6 +3,7 @@
 mod floods;
 mod flow;
 mod hostile;
+mod linger;
 mod order;
 mod properties;
 mod stuck;
@@ -248,23 +249,6 @@ fn an_answer_without_room_is_not_given_at_once() {
     assert!(!peer.answer(&request, &[], b"abc"));
     assert_eq!(peer.seen(), []);
     assert!(peer.answer(&request, &[], b"ab"));
-}
-
-#[test]
-fn an_answer_ends_the_request_that_is_still_being_sent() {
-    let mut peer = Peer::new();
-    let upload = peer.post(1, &[]);
-    peer.respond(1, |block| block.status(403));
-    let seen = peer.seen();
-    assert_eq!(kinds(&seen)[1..], [(kind::RST_STREAM, 0, 1)]);
-    assert_eq!(seen[1].1, [0, 0, 0, 0]); // NO_ERROR (RFC 9113 §8.1)
-    drop(upload);
-    // What was on its way is no error.
-    assert_eq!(peer.refusal(&data(1, &[0; 1000], false)), None);
-    assert_eq!(peer.refusal(&headers(1, &[("x-a", "a")], true)), None);
-    let request = peer.ask(3, &POST, false);
-    assert!(peer.answer(&request, &[], b"a"));
-    assert_eq!(kinds(&peer.seen())[2..], [(kind::RST_STREAM, 0, 3)]);
 }
 
 #[test]
