@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench decisions` measures; benches/README.md has figures.
 
+use std::fmt::Write as _;
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::{Arc, Barrier};
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use edgeseal::cache::Key;
 use edgeseal::cache::memory::{Entry, Memory};
-use edgeseal::cache::object::{Head, Object};
+use edgeseal::cache::object::{Content, Head, Object};
 use edgeseal::clock::{self, Timestamp};
 use edgeseal::config::{AccessLogTarget, CachePolicy, Encoding, PayloadHash, policies};
 use edgeseal::observe::access_log::{AccessLog, json_line};
@@ -20,7 +21,8 @@ use edgeseal::observe::metrics::Metrics;
 use edgeseal::observe::record::{DetailedResult, Record, ResultType, TlsFacts};
 use edgeseal::origin::sigv4::{Scope, Signer};
 use edgeseal::policy::encoding::{self, Normalized};
-use edgeseal::policy::{freshness, key, lookup};
+use edgeseal::policy::lookup::{self, Lookup};
+use edgeseal::policy::{freshness, key};
 use edgeseal::route::{Behaviors, Pattern};
 use edgeseal::semantics::conditional::{self, Validators};
 use edgeseal::semantics::{date, path, range, view};
@@ -98,6 +100,22 @@ fn looking_up(c: &mut Criterion) {
             b.iter(|| {
                 let key = &keys[order.next().unwrap_or_default()];
                 lookup::decide(memory.get(key), max_ttl, NOW)
+            });
+        });
+        let (mut key, mut written) = (String::new(), Vec::with_capacity(4096));
+        c.bench_function(&format!("the same with head and body copied, {name}"), |b| {
+            b.iter(|| {
+                key.clear();
+                let _ = write!(key, "E2EXAMPLE\n/assets/{:06}/hero.jpg", order.next().unwrap_or_default());
+                let Lookup::Serve(object) = lookup::decide(memory.get(&key), max_ttl, NOW) else {
+                    panic!("every look-up is to be a hit");
+                };
+                written.clear();
+                written.extend_from_slice(object.head.fields().as_bytes());
+                if let Content::Whole(pieces) = object.content() {
+                    written.extend_from_slice(pieces.at(0));
+                }
+                black_box(&written).len()
             });
         });
     }
@@ -195,11 +213,10 @@ fn filled(count: usize) -> (Memory, Vec<Key>) {
     let policy = policies::optimized();
     let headers = s3_answer();
     let lifetime = freshness::lifetime(&policy, &headers, NOW);
-    let body = Bytes::from_static(&[0; 1024]);
     let keys: Vec<Key> = (0..count).map(|n| format!("E2EXAMPLE\n/assets/{n:06}/hero.jpg").into()).collect();
     for key in &keys {
         let head = Head::new(StatusCode::OK, &headers);
-        let object = Object::new(head, lifetime, NOW, [body.clone()].into());
+        let object = Object::new(head, lifetime, NOW, [Bytes::from(vec![0; 1024])].into()).under(key);
         memory.insert(Key::clone(key), Entry::Object(Arc::new(object)), 0);
     }
     assert_eq!(memory.stats().entries, count as u64, "every look-up is to be a hit");

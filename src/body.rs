@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -36,7 +35,7 @@ pub enum Body {
 impl Body {
     /// `length` bytes of `pieces` from `first` on.
     #[must_use]
-    pub fn stored(pieces: &Arc<Pieces>, first: u64, length: u64) -> Self {
+    pub fn stored(pieces: &Pieces, first: u64, length: u64) -> Self {
         let part = |only: &Bytes| {
             let first = usize::try_from(first).ok()?;
             let end = first.checked_add(usize::try_from(length).ok()?)?;

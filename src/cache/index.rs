@@ -13,8 +13,6 @@ use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use hashbrown::HashTable;
 
-use super::Key;
-
 /// A power of two. Many, so that one that has to grow is small, and holds up few.
 const SHARDS: usize = 256;
 
@@ -40,8 +38,12 @@ struct Slot<V> {
     /// Kept, for a table that grows must not visit every key.
     hash: Hash,
     seq: Seq,
-    key: Key,
     value: V,
+}
+
+/// A value that knows its key: one place less in memory that a look-up has to wait for.
+pub(super) trait Keyed {
+    fn key(&self) -> &[u8];
 }
 
 /// The right to write in one shard. It is taken before moka is called and held until moka has come back, so that moka
@@ -51,7 +53,7 @@ pub(super) struct Writing<'a, V> {
     next: MutexGuard<'a, Seq>,
 }
 
-impl<V> Index<V> {
+impl<V: Keyed> Index<V> {
     /// `seed` need only be unknown to those who choose the keys.
     pub(super) fn new(seed: u64) -> Self {
         let shard = || Shard { slots: RwLock::new(HashTable::new()), next: Mutex::new(0) };
@@ -82,11 +84,11 @@ impl<V> Index<V> {
     }
 
     /// All there is, a shard at a time, without holding any lock in between.
-    pub(super) fn snapshots(&self) -> impl Iterator<Item = Vec<(Hash, Seq, Key, V)>>
+    pub(super) fn snapshots(&self) -> impl Iterator<Item = Vec<(Hash, Seq, V)>>
     where
         V: Clone,
     {
-        let copy = |slot: &Slot<V>| (slot.hash, slot.seq, Key::clone(&slot.key), slot.value.clone());
+        let copy = |slot: &Slot<V>| (slot.hash, slot.seq, slot.value.clone());
         self.shards.iter().map(move |shard| shard.read().iter().map(copy).collect())
     }
 
@@ -101,15 +103,17 @@ impl<V> Index<V> {
     }
 }
 
-impl<V> Writing<'_, V> {
-    /// Puts a value in the place of what is there, which it gives back, and the number of the new one. From now on it is
-    /// what is read.
-    pub(super) fn put(&mut self, hash: Hash, key: Key, value: V) -> (Seq, Option<V>) {
+impl<V: Keyed> Writing<'_, V> {
+    /// Puts a value, with the hash of its key, in the place of what is there, which it gives back, and the number of the new
+    /// one. From now on it is what is read.
+    pub(super) fn put(&mut self, hash: Hash, value: V) -> (Seq, Option<V>) {
         *self.next += 1;
         let seq = *self.next;
-        let slot = Slot { hash, seq, key, value };
+        let slot = Slot { hash, seq, value };
         let mut slots = self.shard.write();
-        if let Some(there) = slots.find_mut(hash, |there| there.is(hash, &slot.key)) {
+        if let Some(there) =
+            slots.find_mut(hash, |there| there.hash == hash && there.value.key() == slot.value.key())
+        {
             return (seq, Some(std::mem::replace(there, slot).value));
         }
         slots.insert_unique(hash, slot, |slot| slot.hash);
@@ -143,9 +147,9 @@ impl<V> Shard<V> {
     }
 }
 
-impl<V> Slot<V> {
+impl<V: Keyed> Slot<V> {
     fn is(&self, hash: Hash, key: &str) -> bool {
-        self.hash == hash && &*self.key == key
+        self.hash == hash && self.value.key() == key.as_bytes()
     }
 }
 
@@ -159,12 +163,25 @@ impl<V> fmt::Debug for Index<V> {
 mod tests {
     use super::*;
 
-    fn put(index: &Index<u8>, hash: Hash, key: &str, value: u8) -> (Seq, Option<u8>) {
-        index.writing(hash).put(hash, key.into(), value)
+    struct Named(String, u8);
+
+    impl Keyed for Named {
+        fn key(&self) -> &[u8] {
+            self.0.as_bytes()
+        }
     }
 
-    fn read(index: &Index<u8>, hash: Hash, key: &str) -> Option<u8> {
-        index.read(hash, key, |_, value| *value)
+    fn put(index: &Index<Named>, hash: Hash, key: &str, value: u8) -> (Seq, Option<u8>) {
+        let (seq, replaced) = index.writing(hash).put(hash, Named(key.to_owned(), value));
+        (seq, replaced.map(|Named(_, value)| value))
+    }
+
+    fn read(index: &Index<Named>, hash: Hash, key: &str) -> Option<u8> {
+        index.read(hash, key, |_, Named(_, value)| *value)
+    }
+
+    fn evicted(index: &Index<Named>, hash: Hash, seq: Seq) -> Option<u8> {
+        index.evicted(hash, seq).map(|Named(_, value)| value)
     }
 
     #[test]
@@ -173,12 +190,12 @@ mod tests {
         let (first, _) = put(&index, 7, "a", 1);
         let (second, replaced) = put(&index, 7, "a", 2);
         assert_eq!(replaced, Some(1));
-        assert_eq!(index.evicted(7, first), None);
+        assert_eq!(evicted(&index, 7, first), None);
         assert_eq!(read(&index, 7, "a"), Some(2));
-        assert_eq!(index.writing(7).take(7, "a", Some(first)), None);
-        assert_eq!(index.evicted(7, second), Some(2));
+        assert!(index.writing(7).take(7, "a", Some(first)).is_none());
+        assert_eq!(evicted(&index, 7, second), Some(2));
         assert_eq!(read(&index, 7, "a"), None);
-        assert_eq!(index.evicted(7, second), None);
+        assert_eq!(evicted(&index, 7, second), None);
     }
 
     #[test]
@@ -190,7 +207,7 @@ mod tests {
             (read(&index, 7, "a"), read(&index, 7, "b"), read(&index, 7, "c")),
             (Some(1), Some(2), None)
         );
-        assert_eq!(index.evicted(7, first), Some(1));
+        assert_eq!(evicted(&index, 7, first), Some(1));
         assert_eq!((read(&index, 7, "a"), read(&index, 7, "b")), (None, Some(2)));
     }
 
@@ -201,7 +218,7 @@ mod tests {
         assert_eq!(index.len(), 1000);
         assert!(index.shards[0].read().capacity() >= 1000);
         for (hash, seq) in &all[10..] {
-            assert_eq!(index.evicted(*hash, *seq), Some(0));
+            assert_eq!(evicted(&index, *hash, *seq), Some(0));
         }
         assert!(index.shards[0].read().capacity() < 100, "{}", index.shards[0].read().capacity());
         for (hash, _) in &all[..10] {
@@ -211,7 +228,7 @@ mod tests {
 
     #[test]
     fn seeds_tell_indices_apart() {
-        let [a, b] = [1, 2].map(Index::<u8>::new);
+        let [a, b] = [1, 2].map(Index::<Named>::new);
         assert_eq!(a.hash("/x"), a.hash("/x"));
         assert_ne!(a.hash("/x"), b.hash("/x"));
         assert_ne!(a.hash("/x"), a.hash("/y"));

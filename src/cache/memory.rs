@@ -9,7 +9,7 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::Key;
-use super::index::{Hash, Index, Seq};
+use super::index::{Hash, Index, Keyed, Seq};
 use super::invalidations::{Invalidations, Number};
 use super::object::Object;
 use super::pieces::Pieces;
@@ -100,12 +100,11 @@ struct Kept {
     since: Number,
 }
 
-/// An [`Entry`] in 16 bytes, of which most are objects.
+/// An [`Entry`] and its key in 16 bytes, of which most are objects that know their key.
 #[derive(Debug, Clone)]
 enum Held {
     Object(Arc<Object>),
-    Slice(Arc<Pieces>),
-    Other(Arc<Entry>),
+    Other(Arc<(Key, Entry)>),
 }
 
 /// What moka keeps.
@@ -191,15 +190,15 @@ impl Memory {
             Entry::NotStored { .. } | Entry::Varies(_) => false,
         };
         let (hash, weight) = (self.index.hash(&key), weigh(&key, &entry));
-        let held = Held::from(entry);
         // No invalidation comes between the question and the insertion.
         let rules = self.invalidations.held();
-        if rules.hit(&key, held.tags(), since) {
+        if rules.hit(&key, entry.tags(), since) {
             return;
         }
+        let held = Held::new(key, entry);
         allow(self.telling.per_insert);
         let mut writing = self.index.writing(hash);
-        let (seq, replaced) = writing.put(hash, key, Kept { held, since: rules.latest() });
+        let (seq, replaced) = writing.put(hash, Kept { held, since: rules.latest() });
         self.policy.insert(hash, Token { seq, weight });
         drop(writing);
         drop(rules);
@@ -218,9 +217,11 @@ impl Memory {
         let number = self.invalidations.latest();
         let swept = self.invalidations.swept_up_to();
         for shard in self.index.snapshots() {
-            for (hash, seq, key, Kept { held, since }) in shard {
-                if self.invalidations.held().hit(&key, held.tags(), since.max(swept)) {
-                    self.take(hash, &key, Some(seq));
+            for (hash, seq, kept) in shard {
+                // Keys are text.
+                let key = std::str::from_utf8(kept.key()).unwrap_or_default();
+                if self.invalidations.held().hit(key, kept.held.tags(), kept.since.max(swept)) {
+                    self.take(hash, key, Some(seq));
                 }
             }
         }
@@ -256,29 +257,33 @@ impl Memory {
 }
 
 impl Held {
+    fn new(key: Key, entry: Entry) -> Self {
+        match entry {
+            Entry::Object(object) if object.key() == key.as_bytes() => Self::Object(object),
+            other => Self::Other(Arc::new((key, other))),
+        }
+    }
+
     fn tags(&self) -> &[Box<str>] {
         match self {
             Self::Object(object) => &object.tags,
-            Self::Slice(_) => &[],
-            Self::Other(entry) => entry.tags(),
+            Self::Other(other) => other.1.tags(),
         }
     }
 
     fn entry(self) -> Entry {
         match self {
             Self::Object(object) => Entry::Object(object),
-            Self::Slice(pieces) => Entry::Slice(pieces),
-            Self::Other(entry) => Entry::clone(&entry),
+            Self::Other(other) => other.1.clone(),
         }
     }
 }
 
-impl From<Entry> for Held {
-    fn from(entry: Entry) -> Self {
-        match entry {
-            Entry::Object(object) => Self::Object(object),
-            Entry::Slice(pieces) => Self::Slice(pieces),
-            other => Self::Other(Arc::new(other)),
+impl Keyed for Kept {
+    fn key(&self) -> &[u8] {
+        match &self.held {
+            Held::Object(object) => object.key(),
+            Held::Other(other) => other.0.as_bytes(),
         }
     }
 }
@@ -349,7 +354,7 @@ fn weigh(key: &Key, entry: &Entry) -> u32 {
         + OVERHEAD
         + match entry {
             Entry::Object(object) => object.weight(),
-            Entry::Slice(pieces) => pieces.weight(),
+            Entry::Slice(pieces) => size_of::<Pieces>() as u64 + pieces.weight(),
             Entry::Error { error, behind, .. } => {
                 size_of::<Entry>() as u64
                     + error.answer().map_or(0, |answer| answer.weight())

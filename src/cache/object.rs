@@ -199,7 +199,7 @@ impl Clone for Worn {
 
 #[derive(Debug, Clone)]
 pub enum Content {
-    Whole(Arc<Pieces>),
+    Whole(Pieces),
     /// Too large to be kept in one: see [`super::slices`].
     Sliced(Layout),
 }
@@ -233,7 +233,7 @@ impl Layout {
 impl Object {
     #[must_use]
     pub fn new(head: Head, lifetime: Lifetime, stored_at: Timestamp, body: Box<[Bytes]>) -> Self {
-        Self::of(head, lifetime, stored_at, Content::Whole(Arc::new(Pieces::new(body))))
+        Self::of(head, lifetime, stored_at, Content::Whole(Pieces::new(body)))
     }
 
     #[must_use]
@@ -281,6 +281,19 @@ impl Object {
     #[must_use]
     pub fn stale_until(&self, until: Timestamp) -> Self {
         Self { served_stale_until: Some(until), ..self.clone() }
+    }
+
+    /// The same, knowing where it is kept.
+    #[must_use]
+    pub fn under(mut self, key: &str) -> Self {
+        self.head.fields = self.head.fields.behind(key);
+        self
+    }
+
+    /// Where it is kept; empty, if nobody has said so.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        self.head.fields.key()
     }
 
     /// How long it is fresh yet, in seconds; negative: since when it is not.

@@ -4,43 +4,71 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// All bytes of a body or of a slice, in order.
-#[derive(Debug, Default)]
-pub struct Pieces {
-    pieces: Box<[Bytes]>,
-    length: u64,
+/// All bytes of a body or of a slice, in order. A clone shares them.
+#[derive(Debug, Clone)]
+pub struct Pieces(Kept);
+
+/// The usual small body is one piece, and lies one step nearer to its object.
+#[derive(Debug, Clone)]
+enum Kept {
+    One(Bytes),
+    Many { pieces: Arc<[Bytes]>, length: u64 },
+}
+
+impl Default for Pieces {
+    fn default() -> Self {
+        Self(Kept::One(Bytes::new()))
+    }
 }
 
 impl Pieces {
     #[must_use]
     pub fn new(pieces: Box<[Bytes]>) -> Self {
-        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces, length }
+        Self(match <[Bytes; 1]>::try_from(pieces.into_vec()) {
+            Ok([only]) => Kept::One(only),
+            Err(pieces) => {
+                let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+                Kept::Many { pieces: pieces.into(), length }
+            }
+        })
+    }
+
+    fn all(&self) -> &[Bytes] {
+        match &self.0 {
+            Kept::One(only) => std::slice::from_ref(only),
+            Kept::Many { pieces, .. } => pieces,
+        }
     }
 
     /// Bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.length
+        match &self.0 {
+            Kept::One(only) => only.len() as u64,
+            Kept::Many { length, .. } => *length,
+        }
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.len() == 0
     }
 
-    /// Bytes in memory, bookkeeping included.
+    /// Bytes in memory beside those of [`Self`].
     #[must_use]
     pub fn weight(&self) -> u64 {
-        self.length + (size_of::<Self>() + size_of_val(&*self.pieces)) as u64
+        match &self.0 {
+            Kept::One(only) => only.len() as u64,
+            Kept::Many { pieces, length } => length + size_of_val(&**pieces) as u64,
+        }
     }
 
     /// The usual small body: one piece.
     #[must_use]
     pub fn single(&self) -> Option<&Bytes> {
-        match &*self.pieces {
-            [only] => Some(only),
-            _ => None,
+        match &self.0 {
+            Kept::One(only) => Some(only),
+            Kept::Many { .. } => None,
         }
     }
 
@@ -48,7 +76,7 @@ impl Pieces {
     #[must_use]
     pub fn at(&self, position: u64) -> &[u8] {
         let mut skip = position;
-        for piece in &self.pieces {
+        for piece in self.all() {
             match usize::try_from(skip) {
                 Ok(within) if within < piece.len() => return &piece[within..],
                 _ => skip -= piece.len() as u64,
@@ -61,7 +89,7 @@ impl Pieces {
     #[must_use]
     pub fn share(&self, position: u64) -> Bytes {
         let mut skip = position;
-        for piece in &self.pieces {
+        for piece in self.all() {
             match usize::try_from(skip) {
                 Ok(within) if within < piece.len() => return piece.slice(within..),
                 _ => skip -= piece.len() as u64,
@@ -72,10 +100,10 @@ impl Pieces {
 
     /// At most `length` bytes from `first` on.
     #[must_use]
-    pub fn cursor(self: &Arc<Self>, first: u64, length: u64) -> Cursor {
-        let left = length.min(self.length.saturating_sub(first));
+    pub fn cursor(&self, first: u64, length: u64) -> Cursor {
+        let left = length.min(self.len().saturating_sub(first));
         let (mut piece, mut skip) = (0, first);
-        for bytes in &self.pieces {
+        for bytes in self.all() {
             if skip < bytes.len() as u64 {
                 break;
             }
@@ -83,14 +111,14 @@ impl Pieces {
             piece += 1;
         }
         let offset = usize::try_from(skip).unwrap_or(usize::MAX);
-        Cursor { pieces: Arc::clone(self), piece, offset, left }
+        Cursor { pieces: self.clone(), piece, offset, left }
     }
 }
 
 /// A position in [`Pieces`].
 #[derive(Debug)]
 pub struct Cursor {
-    pieces: Arc<Pieces>,
+    pieces: Pieces,
     piece: usize,
     offset: usize,
     left: u64,
@@ -111,7 +139,7 @@ impl Iterator for Cursor {
         if self.left == 0 {
             return None;
         }
-        let mut bytes = self.pieces.pieces.get(self.piece)?.slice(self.offset..);
+        let mut bytes = self.pieces.all().get(self.piece)?.slice(self.offset..);
         bytes.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
         self.left -= bytes.len() as u64;
         self.piece += 1;
@@ -141,7 +169,7 @@ mod tests {
             let whole = pieces.concat();
             let from = usize::try_from(first).unwrap().min(whole.len());
             let to = from.saturating_add(usize::try_from(length).unwrap()).min(whole.len());
-            let pieces = Arc::new(Pieces::new(pieces));
+            let pieces = Pieces::new(pieces);
             let cursor = pieces.cursor(first, length);
             prop_assert_eq!(cursor.left(), (to - from) as u64);
             prop_assert_eq!(&cursor.collect::<Vec<_>>().concat()[..], &whole[from..to]);

@@ -10,7 +10,10 @@ use memchr::memchr;
 /// `name: value\r\n` for each; names in lower case.
 #[derive(Debug, Clone, Default)]
 pub struct Text {
+    /// The key, and then the fields.
     bytes: Bytes,
+    /// Where the fields begin.
+    begin: u32,
     etag: Range<u32>,
     content_type: Range<u32>,
     content_length: Option<u64>,
@@ -59,16 +62,29 @@ impl Text {
         }
     }
 
+    /// The same behind the key of what it belongs to: whoever has compared that finds what is to be sent right after it,
+    /// where memory that no cache holds is not waited for once more.
+    #[must_use]
+    pub fn behind(self, key: &str) -> Self {
+        Self { bytes: [key.as_bytes(), self.as_bytes()].concat().into(), begin: offset(key.len()), ..self }
+    }
+
+    /// What it stands behind; empty, if it does behind nothing.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.bytes[..self.begin as usize]
+    }
+
     /// All of it, to be sent.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.begin as usize..]
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.places().map(|(name, value)| {
             // Names are of ASCII.
-            (std::str::from_utf8(&self.bytes[name]).unwrap_or_default(), &self.bytes[value])
+            (std::str::from_utf8(&self.as_bytes()[name]).unwrap_or_default(), &self.as_bytes()[value])
         })
     }
 
@@ -76,7 +92,7 @@ impl Text {
     #[must_use]
     pub fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
         let name = name.as_str().as_bytes();
-        self.places().find(|(of, _)| &self.bytes[of.clone()] == name).map(|(_, value)| self.value(value))
+        self.places().find(|(of, _)| &self.as_bytes()[of.clone()] == name).map(|(_, value)| self.value(value))
     }
 
     #[must_use]
@@ -114,7 +130,7 @@ impl Text {
     pub fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(24);
         for (name, value) in self.places() {
-            if let Ok(name) = HeaderName::from_bytes(&self.bytes[name]) {
+            if let Ok(name) = HeaderName::from_bytes(&self.as_bytes()[name]) {
                 map.append(name, self.value(value));
             }
         }
@@ -125,7 +141,7 @@ impl Text {
     fn places(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let mut begin = 0;
         std::iter::from_fn(move || {
-            let line = self.bytes.get(begin..)?;
+            let line = self.as_bytes().get(begin..)?;
             // Neither names nor values hold a line's end, nor names a colon.
             let (colon, end) = (memchr(b':', line)?, memchr(b'\n', line)?);
             let places = (begin..begin + colon, begin + colon + 2..begin + end - 1);
@@ -135,12 +151,13 @@ impl Text {
     }
 
     fn value(&self, place: Range<usize>) -> HeaderValue {
-        HeaderValue::from_maybe_shared(self.bytes.slice(place))
+        let begin = self.begin as usize;
+        HeaderValue::from_maybe_shared(self.bytes.slice(begin + place.start..begin + place.end))
             .expect("the bytes of a header value are a header value")
     }
 
     fn at(&self, place: &Range<u32>) -> Option<&[u8]> {
-        self.bytes.get(place.start as usize..place.end as usize).filter(|value| !value.is_empty())
+        self.as_bytes().get(place.start as usize..place.end as usize).filter(|value| !value.is_empty())
     }
 }
 
@@ -179,6 +196,23 @@ mod tests {
         assert_eq!((text.has_date(), text.has_server()), (false, false));
         assert_eq!(text.get(&ETAG).unwrap(), "\"1\"");
         assert_eq!(text.get(&SERVER), None);
+    }
+
+    #[test]
+    fn a_key_before_it_is_none_of_its_fields() {
+        let mut headers = HeaderMap::new();
+        headers.append("etag", HeaderValue::from_static("\"1\""));
+        headers.append("x-a", HeaderValue::from_static("b"));
+        let text = Text::of(&headers);
+        let behind = text.clone().behind("E1\n/x-a: c\r\n");
+        assert_eq!((text.key(), behind.key()), (&b""[..], &b"E1\n/x-a: c\r\n"[..]));
+        assert_eq!(behind.as_bytes(), text.as_bytes());
+        assert_eq!(behind.etag(), text.etag());
+        assert_eq!(behind.get(&HeaderName::from_static("x-a")).unwrap(), "b");
+        assert_eq!(behind.to_map(), headers);
+        assert!(behind.iter().eq(text.iter()));
+        let another = behind.behind("E2");
+        assert_eq!((another.key(), another.as_bytes()), (&b"E2"[..], text.as_bytes()));
     }
 
     proptest! {

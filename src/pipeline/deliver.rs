@@ -1,6 +1,5 @@
 //! From an object to a response: conditions, then ranges, then bytes (RFC 9110 §13.2.2, §14.2; behaviour §6).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
@@ -26,7 +25,7 @@ pub(super) const WAIT_AHEAD: u64 = 8 << 20;
 pub(super) fn stored(
     view: &View<'_>,
     object: &Object,
-    pieces: &Arc<Pieces>,
+    pieces: &Pieces,
     now: Timestamp,
     result: ResultType,
 ) -> Result<Answer, Refusal> {

@@ -122,7 +122,7 @@ impl Fetch {
         object.head = object.head.without(&self.withheld(&fields));
         object.variant = self.variant(&fields);
         let room = hit::room(&object.head, &self.route.behavior);
-        let object = Arc::new(object.with_room(room));
+        let object = self.keyed(object.with_room(room));
         match admission {
             Admission::Store(_) | Admission::Slices(..) => self.store(&lead, &object),
             Admission::No(why) => self.remember(&lead, why),
@@ -207,7 +207,7 @@ impl Fetch {
         let tags = self.tags(&response.headers);
         let mut object = Object::sliced(head, lifetime, response.received_at, layout).tagged(tags);
         object.variant = self.variant(&response.headers);
-        let object = Arc::new(object);
+        let object = self.keyed(object);
         self.store(lead, &object);
         let open = Open::new(at, response.body.boxed_unsync());
         lead.tell(News::Sliced(object, Takeable::new(Some(open))));
@@ -250,7 +250,7 @@ impl Fetch {
             .tagged(tags)
             .with_room(room);
         object.variant = inflow.variant;
-        self.store(lead, &Arc::new(object));
+        self.store(lead, &self.keyed(object));
         inflow.writer.complete();
     }
 
@@ -312,6 +312,12 @@ impl Fetch {
     fn is_unwelcome(&self, error: &OriginError) -> bool {
         let control = |fields| freshness::control(&self.route.behavior.cache_policy, fields);
         error.answer().is_some_and(|answer| freshness::is_unwelcome(&control(&answer.headers)))
+    }
+
+    /// Tells an object where it is to be kept.
+    fn keyed(&self, object: Object) -> Arc<Object> {
+        let key = Key::clone(object.variant.as_ref().map_or(&self.primary, |variant| &variant.key));
+        Arc::new(object.under(&key))
     }
 
     /// Puts an object where the next viewer looks for it: itself first, then the way to it.

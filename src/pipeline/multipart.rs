@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -14,7 +13,7 @@ use crate::cache::object::Object;
 use crate::cache::pieces::Pieces;
 
 /// `parts`: first and last byte of each, both included.
-pub(super) fn respond(object: &Object, pieces: &Arc<Pieces>, parts: &[(u64, u64)]) -> Response<Body> {
+pub(super) fn respond(object: &Object, pieces: &Pieces, parts: &[(u64, u64)]) -> Response<Body> {
     let boundary = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let kind = object.head.fields().content_type().and_then(|kind| std::str::from_utf8(kind).ok());
     let mut chain = VecDeque::with_capacity(2 * parts.len() + 1);

@@ -131,11 +131,12 @@ fn the_weight_counts_body_head_and_key() {
     assert!(large - small > (64 << 10) + 6399 - UNIT, "{small} {large}");
 }
 
-/// Which version of its key it is.
-fn version(number: u64) -> Entry {
+/// Which version of its key it is. Every other one knows its key.
+fn version(number: u64, key: &str) -> Entry {
     let head = Head::new(StatusCode::OK, &HeaderMap::new());
     let body = vec![Bytes::from(vec![0; 300])].into();
-    Entry::Object(Arc::new(Object::new(head, Lifetime::default(), Timestamp::from_secs(number), body)))
+    let object = Object::new(head, Lifetime::default(), Timestamp::from_secs(number), body);
+    Entry::Object(Arc::new(if number.is_multiple_of(2) { object.under(key) } else { object }))
 }
 
 fn found(memory: &Memory, key: &str) -> Option<u64> {
@@ -196,7 +197,7 @@ proptest! {
         for (number, step) in (0..).zip(steps) {
             match step {
                 Step::Insert(n) => {
-                    let entry = version(number);
+                    let entry = version(number, &key(n));
                     seen.push(weak(&entry));
                     memory.insert(key(n).into(), entry, memory.invalidations().latest());
                     model.insert(n, number);
@@ -244,14 +245,14 @@ fn nobody_sees_what_had_gone_before() {
     let write = move |mine: usize| {
         for round in 1..=ROUNDS {
             let n = mine + 2 * (round as usize % (KEYS / 2));
-            keep(version(round), Key::clone(&keys[n]));
+            keep(version(round, &keys[n]), Key::clone(&keys[n]));
             oldest[n].store(round, Release);
             if round % 3 == 0 {
                 memory.remove(&keys[n]);
                 oldest[n].store(round + 1, Release);
                 assert_eq!(found(memory, &keys[n]), None, "after its removal");
             }
-            keep(version(0), format!("d\n/crowd/{mine}/{round}").into());
+            keep(version(0, ""), format!("d\n/crowd/{mine}/{round}").into());
         }
     };
     let look = || {
@@ -305,7 +306,7 @@ fn hits(trace: &[usize], mut request: impl FnMut(usize) -> bool) -> f64 {
 /// Requests of a memory with room for so many.
 fn requests(entries: u64) -> impl FnMut(usize) -> bool {
     let (entry, keys): (_, Vec<Key>) =
-        (version(0), (0..120_000).map(|n| format!("d\n/{n:06}").into()).collect());
+        (version(0, ""), (0..120_000).map(|n| format!("d\n/{n:06}").into()).collect());
     let bytes = entries * u64::from(weigh(&keys[0], &entry)) * UNIT;
     let memory = Memory::seeded(1, Telling::default(), bytes, |_| ());
     move |n: usize| {
