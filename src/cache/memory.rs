@@ -53,8 +53,8 @@ impl Entry {
 const UNIT: u64 = 64;
 /// Bytes from which on an object makes room for itself at once.
 const AT_ONCE: u64 = 64 << 10;
-/// Bytes that moka, the index and two counted pointers take for each entry (benches/README.md).
-const OVERHEAD: u64 = 800;
+/// Bytes that moka, the index and what is counted take for each entry (benches/README.md).
+const OVERHEAD: u64 = 500;
 
 /// Which hits moka is told of; of misses it hears always. Being told costs it a microsecond and more, so what is told is
 /// measured by the fetches, which cost a hundred: where a part of the requests misses, moka hears of nearly all hits and
