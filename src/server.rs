@@ -66,7 +66,7 @@ pub async fn start(
         metrics.cert_not_after(&name, not_after);
     }
     let ticket_keys = config.tls.ticket_key_file.as_deref().map(TicketKeys::load).transpose()?;
-    let log = AccessLog::open(&config.log.access, Arc::clone(&config.identity.pop))?;
+    let log = AccessLog::of(config)?;
     let bound = listen::bind(&config.listen, config.has_http3())?;
     let (http, https, admin) = (bound.http, bound.https, bound.admin);
     let edge = Edge::new(config, Arc::clone(&metrics), log, credentials)?;
