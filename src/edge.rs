@@ -412,7 +412,7 @@ fn credentials_check(origin: &Origin) -> Option<Check> {
 }
 
 /// Verifies HTTPS origins: Mozilla's roots, the system's, and those of `SSL_CERT_FILE`.
-fn client_tls() -> Result<Arc<Trust>, BuildError> {
+pub(crate) fn client_tls() -> Result<Arc<Trust>, BuildError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {

@@ -60,12 +60,11 @@ impl AccessLog {
         let lines = match target {
             AccessLogTarget::Off => None,
             // Not `io::stdout()`: that keeps the end of what it could not write, and calls it written.
-            AccessLogTarget::Stdout => {
-                Some(Queue::start(NAMES[0], Sheet::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)))?)
-            }
-            AccessLogTarget::File(path) => {
-                Some(Queue::start(NAMES[0], Sheet::new(Appended::open(path)?))?)
-            }
+            AccessLogTarget::Stdout => Some(Queue::start(
+                NAMES[0],
+                Sheet::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
+            )?),
+            AccessLogTarget::File(path) => Some(Queue::start(NAMES[0], Sheet::new(Appended::open(path)?))?),
         };
         let wants = Wants::default();
         Ok(Self { pop, wants, fields: None, lines, standard: None, finished: Arc::default() })

@@ -27,7 +27,12 @@ pub(super) fn cookie<F: Fields>(fields: &F) -> Option<Cow<'_, [u8]>> {
 }
 
 /// Looks up what the log wants of a request for `path`, as the viewer wrote it.
-pub(super) fn looked_up<'a>(edge: &'a Edge, site: Option<&'a Arc<Site>>, viewer: IpAddr, path: &str) -> More<'a> {
+pub(super) fn looked_up<'a>(
+    edge: &'a Edge,
+    site: Option<&'a Arc<Site>>,
+    viewer: IpAddr,
+    path: &str,
+) -> More<'a> {
     let wants = edge.log.wants();
     let mut more = More { logged_as: site.map(|site| &site.logged_as), ..More::default() };
     if wants.path_pattern

@@ -147,7 +147,8 @@ fn refuse_without_upload(report: &mut Report, raw: &raw::StandardLog) {
 
 /// behaviour §1.6, §12.8: a slash is added after the prefix if it is missing.
 pub(super) fn logging(report: &mut Report, field: &Field<raw::Logging>) -> Logging {
-    const PREFIX: &str = "folders such as \"cdn/logs/\", of letters, digits and -_.=+@!(), of at most 256 characters";
+    const PREFIX: &str =
+        "folders such as \"cdn/logs/\", of letters, digits and -_.=+@!(), of at most 256 characters";
     let Some(Typed { value: raw, .. }) = field.given() else { return Logging::default() };
     let prefix = report.text(&raw.prefix, is_prefix, PREFIX).unwrap_or_default();
     let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };

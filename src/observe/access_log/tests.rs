@@ -1,8 +1,8 @@
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, channel};
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -97,8 +97,10 @@ fn all_forms_say_the_same() {
     let usual = &LogField::ALL[..LogField::USUAL];
     assert_eq!(selected(usual, &record), line(&record, "EDG1-C1"));
     let json: Value = serde_json::from_str(&line(&record, "EDG1-C1")).unwrap();
-    let values: Vec<_> =
-        LogField::ALL[..LogField::STANDARD].iter().map(|field| json[field.name()].as_str().unwrap()).collect();
+    let values: Vec<_> = LogField::ALL[..LogField::STANDARD]
+        .iter()
+        .map(|field| json[field.name()].as_str().unwrap())
+        .collect();
     assert_eq!(tabs(&record), values.join("\t"));
 }
 

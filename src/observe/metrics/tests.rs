@@ -5,10 +5,10 @@ use http::Version;
 
 use super::families::SECONDS;
 use super::*;
-use crate::observe::record::{DetailedResult, Record, ResultType};
+use crate::observe::record::{DetailedResult, More, Record, ResultType};
 
 /// interface.md, "Metrics", and ours.
-const NAMES: [(&str, &str); 26] = [
+const NAMES: [(&str, &str); 30] = [
     ("edgeseal_build_info", "gauge"),
     ("edgeseal_requests_total", "counter"),
     ("edgeseal_request_duration_seconds", "histogram"),

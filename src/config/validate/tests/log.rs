@@ -26,10 +26,20 @@ fn fields() {
     let log = |keys: &str| with(&format!("[log]\n{keys}"));
     check([
         error(log("fields = []"), "10: log.fields", "is empty", "at least one"),
-        error(log("fields = [\"cs-methd\"]"), "10: log.fields", "no field \"cs-methd\"", "did you mean \"cs-method\"?"),
+        error(
+            log("fields = [\"cs-methd\"]"),
+            "10: log.fields",
+            "no field \"cs-methd\"",
+            "did you mean \"cs-method\"?",
+        ),
         error(log("fields = [\"time\", \"time\"]"), "10: log.fields", "taken already", ""),
         error(log("fields = [\"asn\"]"), "10: log.fields", "where viewers are", "[geo] database"),
-        error(log("fields = [\"origin-lbl\"]"), "10: log.fields", "nothing here could fill it", "leave it out"),
+        error(
+            log("fields = [\"origin-lbl\"]"),
+            "10: log.fields",
+            "nothing here could fill it",
+            "leave it out",
+        ),
     ]);
     assert_eq!(config(SITE).log.fields, None);
     let fields = config(&log("fields = [\"sc-status\", \"cs(Host)\"]\n[geo]\ndatabase = \"x\"")).log.fields;
@@ -83,7 +93,11 @@ fn standard() {
 /// behaviour §12.8: a slash is added after the prefix. It leads out of no folder.
 #[test]
 fn logging() {
-    let logging = |keys: &str| format!("[[distribution]]\n[distribution.logging]\n{keys}\n[[distribution.origin]]\nbucket = \"site\"\nregion = \"r\"\n");
+    let logging = |keys: &str| {
+        format!(
+            "[[distribution]]\n[distribution.logging]\n{keys}\n[[distribution.origin]]\nbucket = \"site\"\nregion = \"r\"\n"
+        )
+    };
     for prefix in ["/", "/a", "a//b", "../a", "a/..", "a/./b", "a b", "a\\\\b", "\u{e9}"] {
         check([error(
             logging(&format!("prefix = \"{prefix}\"")),
@@ -105,6 +119,7 @@ fn logging() {
 #[test]
 fn a_flag_names_the_directory() {
     let over = Overrides { log_directory: Some("elsewhere".into()), ..Overrides::default() };
-    let config = load_toml("edge.toml", &with("[log.standard]\ndirectory = \"d\""), &env(), &over).unwrap().config;
+    let config =
+        load_toml("edge.toml", &with("[log.standard]\ndirectory = \"d\""), &env(), &over).unwrap().config;
     assert_eq!(config.log.standard.unwrap().directory, PathBuf::from("elsewhere"));
 }

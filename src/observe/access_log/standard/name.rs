@@ -20,8 +20,12 @@ pub fn hour(name: &str) -> Option<&str> {
     let mut parts = name.strip_suffix(".gz")?.rsplitn(3, '.');
     let (unique, hour, distribution) = (parts.next()?, parts.next()?, parts.next()?);
     let is_hour = hour.len() == HOUR.len()
-        && hour.bytes().zip(HOUR.bytes()).all(|(byte, of)| if of == b'0' { byte.is_ascii_digit() } else { byte == of });
-    let is_unique = unique.len() == UNIQUE && unique.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        && hour
+            .bytes()
+            .zip(HOUR.bytes())
+            .all(|(byte, of)| if of == b'0' { byte.is_ascii_digit() } else { byte == of });
+    let is_unique = unique.len() == UNIQUE
+        && unique.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
     (is_hour && is_unique && !distribution.is_empty() && !name.starts_with('.')).then_some(hour)
 }
 

@@ -27,7 +27,9 @@ pub(super) fn recover(folders: &BTreeSet<PathBuf>) -> usize {
                     tracing::info!(file = name, lines, "finished a log file that a crash had left");
                 }
                 Ok(Found::Nothing) => {}
-                Err(error) => tracing::warn!(file = name, %error, "cannot finish a log file that a crash had left"),
+                Err(error) => {
+                    tracing::warn!(file = name, %error, "cannot finish a log file that a crash had left")
+                }
             }
         }
     }

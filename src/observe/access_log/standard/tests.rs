@@ -17,8 +17,9 @@ const HOUR_17: &str = "2025-11-24\t17:00:00\ttwo";
 fn distributions() -> Vec<Distribution> {
     let one = |id: &str, keys: &str| {
         format!(
-            "[[distribution]]\nid = \"{id}\"\naliases = [\"{id}.example\"]\n{keys}\n[[distribution.origin]]\n\
-             bucket = \"site\"\nregion = \"r\"\n"
+            "[[distribution]]\nid = \"{id}\"\naliases = [\"{}.example\"]\n{keys}\n[[distribution.origin]]\n\
+             bucket = \"site\"\nregion = \"r\"\n",
+            id.to_lowercase()
         )
     };
     let toml = one("E1", "") + &one("E2", "[distribution.logging]\nprefix = \"cdn\"");
@@ -55,7 +56,9 @@ fn found(folder: &Path) -> BTreeMap<String, String> {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();
         if entry.file_type().unwrap().is_dir() {
-            all.extend(found(&entry.path()).into_iter().map(|(inner, text)| (format!("{name}/{inner}"), text)));
+            all.extend(
+                found(&entry.path()).into_iter().map(|(inner, text)| (format!("{name}/{inner}"), text)),
+            );
         } else {
             all.insert(name, unpacked(&entry.path()));
         }
@@ -142,7 +145,7 @@ fn a_file_is_finished_by_age_size_and_the_end_of_its_hour() {
     let full = finished(folder.path()) - 2;
     assert!(full > 0, "2,000 lines of noise are more than 4 KiB");
     log.close();
-    let lines: usize = found(folder.path()).values().map(|text| text.matches("two").count()).sum();
+    let lines: usize = found(folder.path()).values().map(|text| text.matches("\ttwo\t").count()).sum();
     assert_eq!(lines, 2_000);
 }
 
@@ -193,11 +196,15 @@ fn a_second_later_lines_are_on_disk() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = open(&settings(folder.path()));
     // The clock of this hour, so that it is not over.
-    let line = format!("{}:00:00\tnow", hour_of(SystemTime::now()).replacen('-', "/", 2).replacen('-', "\t", 1).replace('/', "-"));
+    let line = format!(
+        "{}:00:00\tnow",
+        hour_of(SystemTime::now()).replacen('-', "/", 2).replacen('-', "\t", 1).replace('/', "-")
+    );
     log.write(&piece(&[(0, &line)])).unwrap();
     log.tended -= TEND;
     assert!(log.tend().is_some(), "there will be more to do");
-    let part = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_file());
+    let part =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_file());
     let mut text = Vec::new();
     let read = GzDecoder::new(File::open(part.unwrap()).unwrap()).read_to_end(&mut text);
     assert!(read.is_err(), "it has no end yet");
