@@ -18,7 +18,7 @@ use edgeseal::clock::{self, Timestamp};
 use edgeseal::config::{AccessLogTarget, CachePolicy, Encoding, PayloadHash, policies};
 use edgeseal::observe::access_log::{AccessLog, json_line};
 use edgeseal::observe::metrics::Metrics;
-use edgeseal::observe::record::{DetailedResult, Record, ResultType, TlsFacts};
+use edgeseal::observe::record::{DetailedResult, More, Record, ResultType, TlsFacts};
 use edgeseal::origin::sigv4::{Scope, Signer};
 use edgeseal::policy::encoding::{self, Normalized};
 use edgeseal::policy::lookup::{self, Lookup};
@@ -300,5 +300,6 @@ fn record() -> Record<'static> {
         content_type: Some(b"image/jpeg"),
         content_length: Some(1_024),
         range: None,
+        more: More::default(),
     }
 }

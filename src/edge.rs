@@ -17,7 +17,7 @@ use crate::config::{self, Behavior, Config, ErrorResponse, GeoRestriction, Ident
 use crate::geo;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::{DistributionMetrics, Metrics};
-use crate::observe::record::ResultType;
+use crate::observe::record::{LoggedAs, ResultType};
 use crate::origin::credentials::{CredentialSource, CredentialStatus};
 use crate::origin::error::OriginError;
 use crate::origin::trust::Trust;
@@ -50,6 +50,9 @@ pub struct Edge {
     draining: AtomicBool,
     origins: Vec<Arc<Origin>>,
     distributions: Vec<Arc<Site>>,
+    /// Where viewers are, if there is a database.
+    pub places: Option<Arc<geo::Database>>,
+    logs_cookies: bool,
 }
 
 /// A distribution at run time.
@@ -73,6 +76,8 @@ pub struct Site {
     http3: bool,
     /// Told over HTTP/1 and HTTP/2 with TLS: where HTTP/3 is (RFC 7838, behaviour §2.3). Empty: nowhere.
     alt_svc: OnceLock<HeaderValue>,
+    /// What the access log knows of it.
+    pub logged_as: LoggedAs,
 }
 
 /// The ports that a redirect may name.
@@ -124,13 +129,19 @@ impl Edge {
     ) -> Result<Arc<Self>, BuildError> {
         let marks = Marks::new(&config.identity).ok_or(BuildError::Identity)?;
         let places = config.geo_database.as_deref().map(geo::Database::open).transpose()?.map(Arc::new);
-        let mut builder =
-            Builder { config, metrics: &metrics, marks: &marks, tls: client_tls()?, places, credentials };
+        let mut builder = Builder {
+            config,
+            metrics: &metrics,
+            marks: &marks,
+            tls: client_tls()?,
+            places: places.clone(),
+            credentials,
+        };
         let mut sites = Hosts::new();
         let mut distributions = Vec::new();
         let mut origins = Vec::new();
-        for distribution in &config.distributions {
-            let site = Arc::new(builder.site(distribution)?);
+        for (index, distribution) in config.distributions.iter().enumerate() {
+            let site = Arc::new(builder.site(index, distribution)?);
             // Nobody waits for what serves nobody.
             origins.extend(site.origins.iter().filter(|_| site.enabled).cloned());
             distributions.push(Arc::clone(&site));
@@ -155,8 +166,10 @@ impl Edge {
             public_https_port: config.listen.public_https_port,
             https_listener: OnceLock::new(),
             draining: AtomicBool::new(false),
+            logs_cookies: distributions.iter().any(|site| site.logged_as.cookies),
             origins,
             distributions,
+            places,
         }))
     }
 
@@ -217,6 +230,12 @@ impl Edge {
         Ok(paths.len())
     }
 
+    /// Some distribution's log says what viewers' cookies are.
+    #[must_use]
+    pub fn logs_cookies(&self) -> bool {
+        self.logs_cookies
+    }
+
     /// From now on `/readyz` says 503.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
@@ -250,6 +269,9 @@ impl Edge {
     pub fn refresh_gauges(&self) {
         let stats = self.store.memory.stats();
         self.metrics.cache_sizes(stats.entries, stats.bytes, stats.max_bytes);
+        for (log, lines) in self.log.dropped_by_log() {
+            self.metrics.log_dropped(log, lines);
+        }
         for origin in &self.origins {
             let expiry = match origin.credentials() {
                 Some(CredentialStatus::Usable { expiry, .. }) => expiry,
@@ -296,7 +318,8 @@ struct Builder<'a, C> {
 }
 
 impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
-    fn site(&mut self, distribution: &config::Distribution) -> Result<Site, BuildError> {
+    /// `index`: of the distribution, in the configuration.
+    fn site(&mut self, index: usize, distribution: &config::Distribution) -> Result<Site, BuildError> {
         let origins = distribution.origins.iter().map(|origin| self.origin(distribution, origin));
         Ok(Site {
             id: Arc::clone(&distribution.id),
@@ -311,6 +334,7 @@ impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
             cache_tag_header: distribution.cache_tag_header.clone(),
             http3: distribution.http3,
             alt_svc: OnceLock::new(),
+            logged_as: logged_as(index, distribution),
         })
     }
 
@@ -339,6 +363,14 @@ impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
         } else {
             format!("{}/{}", distribution.id, origin.id).into()
         }
+    }
+}
+
+fn logged_as(index: usize, distribution: &config::Distribution) -> LoggedAs {
+    LoggedAs {
+        host: Arc::clone(distribution.domain_name.as_ref().unwrap_or(&distribution.id)),
+        shelf: u32::try_from(index).ok().filter(|_| distribution.logging.enabled),
+        cookies: distribution.logging.include_cookies,
     }
 }
 
@@ -380,7 +412,7 @@ fn credentials_check(origin: &Origin) -> Option<Check> {
 }
 
 /// Verifies HTTPS origins: Mozilla's roots, the system's, and those of `SSL_CERT_FILE`.
-fn client_tls() -> Result<Arc<Trust>, BuildError> {
+pub(crate) fn client_tls() -> Result<Arc<Trust>, BuildError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {

@@ -17,8 +17,9 @@
 //! | [`edge`] | everything built, nothing listening | all of the above |
 //! | [`listen`] | sockets, TLS, workers, draining | edge, pipeline |
 //! | [`observe`] | metrics, access log, diagnostics | config |
+//! | [`delivery`] | finished log files to their bucket | config, observe, origin |
 //! | [`admin`] | health, readiness, metrics, invalidation, explanations on a listener of their own | observe |
-//! | [`server`] | edge, listeners and admin joined: what `run`, `demo` and the tests start | edge, listen, admin |
+//! | [`server`] | edge, listeners and admin joined: what `run`, `demo` and the tests start | edge, listen, admin, delivery |
 //! | [`cli`] | arguments to exit code | everybody |
 //!
 //! ARCHITECTURE.md walks one request through them.
@@ -29,6 +30,7 @@ pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod delivery;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod edge;

@@ -6,13 +6,15 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use crate::admin::{self, Admin, Asked, Check, Invalidation, Refused};
 use crate::clock;
+use crate::config::log::LogUpload;
 use crate::config::{self, Config};
-use crate::edge::{BuildError, Edge, NotInvalidated};
+use crate::delivery::Delivery;
+use crate::edge::{self, BuildError, Edge, NotInvalidated};
 use crate::listen::certs::{self, Certificates};
 use crate::listen::tickets::{TicketKeyError, TicketKeys};
 use crate::listen::{self, Handshakes, Serving};
@@ -31,6 +33,9 @@ pub struct Server {
     serving: Serving,
     stop_admin: watch::Sender<bool>,
     admin_task: JoinHandle<()>,
+    delivery: Option<Arc<Delivery>>,
+    /// Ends with the server.
+    background: JoinSet<()>,
 }
 
 /// Why it does not start.
@@ -49,27 +54,32 @@ pub enum StartError {
 
 /// Between two looks for something to sweep.
 const SWEEP: Duration = Duration::from_secs(1);
+/// Between two looks whether log lines were dropped.
+const DROPPED: Duration = Duration::from_secs(10);
+/// How long the end waits for the last log files to be sent.
+const LAST_FILES: Duration = Duration::from_secs(10);
 /// Between two looks at the file of ticket keys.
 const TICKET_KEYS: Duration = Duration::from_secs(30);
 
-/// Binds, builds and serves. `credentials` is asked once for each origin.
+/// Binds, builds and serves. `credentials` is asked once for each origin, and for the bucket of the logs.
 ///
 /// # Errors
 /// [`StartError`]; nothing listens then.
 pub async fn start(
     config: &Config,
     metrics: Arc<Metrics>,
-    credentials: impl FnMut(&config::Origin) -> Arc<CredentialSource>,
+    mut credentials: impl FnMut(&config::Origin) -> Arc<CredentialSource>,
 ) -> Result<Server, StartError> {
     let certificates = Arc::new(certificates(config)?);
     for (name, not_after) in certificates.names_and_expiry() {
         metrics.cert_not_after(&name, not_after);
     }
     let ticket_keys = config.tls.ticket_key_file.as_deref().map(TicketKeys::load).transpose()?;
-    let log = AccessLog::open(&config.log.access, Arc::clone(&config.identity.pop))?;
+    let log = AccessLog::of(config)?;
     let bound = listen::bind(&config.listen, config.has_http3())?;
     let (http, https, admin) = (bound.http, bound.https, bound.admin);
-    let edge = Edge::new(config, Arc::clone(&metrics), log, credentials)?;
+    let edge = Edge::new(config, Arc::clone(&metrics), log, &mut credentials)?;
+    let delivery = delivery(config, &edge, &mut credentials)?;
     metrics.config_loaded(crate::clock::now().as_secs());
 
     let handshakes = Handshakes::sharing(&certificates, config, ticket_keys.as_deref());
@@ -81,13 +91,18 @@ pub async fn start(
         admin_stopped,
     ));
     tokio::spawn(sweep(Arc::downgrade(&edge)));
+    tokio::spawn(tell_dropped(Arc::downgrade(&edge)));
+    let mut background = JoinSet::new();
+    if let Some(delivery) = delivery.clone() {
+        background.spawn(async move { delivery.run().await });
+    }
     if let Some(keys) = ticket_keys {
         if let Some(warning) = keys.warning() {
             tracing::warn!("{warning}");
         }
         tokio::spawn(read_again(keys, Arc::downgrade(&edge)));
     }
-    Ok(Server { http, https, admin, edge, serving, stop_admin, admin_task })
+    Ok(Server { http, https, admin, edge, serving, stop_admin, admin_task, delivery, background })
 }
 
 /// Follows the file of ticket keys for as long as there is an edge.
@@ -111,6 +126,41 @@ async fn read_again(keys: Arc<TicketKeys>, edge: Weak<Edge>) {
             }
             Ok(Err(_)) => {}
             Err(_) => tracing::error!("reading the keys for session tickets panicked"),
+        }
+    }
+}
+
+/// The bucket of the logs, if there is one.
+fn delivery(
+    config: &Config,
+    edge: &Arc<Edge>,
+    credentials: &mut impl FnMut(&config::Origin) -> Arc<CredentialSource>,
+) -> Result<Option<Arc<Delivery>>, StartError> {
+    if config.log.standard.as_ref().is_none_or(|standard| standard.upload.is_none()) {
+        return Ok(None);
+    }
+    let tls = edge::client_tls()?;
+    let credentials = |upload: &LogUpload| credentials(&upload.bucket);
+    let delivery =
+        Delivery::new(config, &edge.metrics, edge.log.finished(), &tls, credentials, edge.marks.server());
+    Ok(delivery
+        .map_err(|source| BuildError::Origin { origin: "log.standard.upload".into(), source })?
+        .map(Arc::new))
+}
+
+/// Says how many lines are in no log, now and then: who writes them may be stuck, and those who leave them have no time.
+async fn tell_dropped(edge: Weak<Edge>) {
+    let mut ticks = tokio::time::interval(DROPPED);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = <[u64; 2]>::default();
+    loop {
+        ticks.tick().await;
+        let Some(edge) = edge.upgrade() else { return };
+        for ((log, dropped), told) in edge.log.dropped_by_log().into_iter().zip(&mut told) {
+            if dropped > *told {
+                tracing::warn!(log, lines = dropped - *told, "log lines were dropped");
+                *told = dropped;
+            }
         }
     }
 }
@@ -140,14 +190,18 @@ impl Server {
         self.serving.connections()
     }
 
-    /// Stops accepting, lets requests in flight finish within the grace period, and flushes the log.
-    pub async fn drain(self) {
+    /// Stops accepting, lets requests in flight finish within the grace period, flushes the log, and sends its last files.
+    pub async fn drain(mut self) {
         self.serving.drain().await;
         self.stop_admin.send_replace(true);
         if self.admin_task.await.is_err() {
             tracing::error!("the admin listener panicked");
         }
         self.edge.log.close();
+        if let Some(delivery) = self.delivery {
+            self.background.shutdown().await;
+            delivery.last(LAST_FILES).await;
+        }
     }
 }
 

@@ -127,7 +127,9 @@ impl Sources {
     /// `/readyz` says what is missing, and it heals by itself.
     async fn start(config: &Config) -> Result<Self, Failure> {
         let mut sources = Self::default();
-        for origin in config.distributions.iter().flat_map(|distribution| &distribution.origins) {
+        let upload = config.log.standard.as_ref().and_then(|standard| standard.upload.as_ref());
+        let origins = config.distributions.iter().flat_map(|distribution| &distribution.origins);
+        for origin in origins.chain(upload.map(|upload| &upload.bucket)) {
             if let Some(s3) = origin.s3()
                 && sources.find(origin).is_none()
             {

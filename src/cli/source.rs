@@ -55,6 +55,9 @@ pub(super) struct Overriding {
     /// MaxMind database of countries or cities
     #[arg(long, env = "EDGESEAL_GEO_DATABASE", value_name = "FILE")]
     geo_database: Option<PathBuf>,
+    /// Folder for access logs as CloudFront writes them
+    #[arg(long, env = "EDGESEAL_LOG_DIRECTORY", value_name = "DIR")]
+    log_directory: Option<PathBuf>,
     #[command(flatten)]
     accepting: Accepting,
 }
@@ -97,6 +100,7 @@ pub(super) fn load(source: &Source, over: &Overriding) -> Result<Loaded, Vec<Fin
         memory: over.memory.clone(),
         log: over.log.clone(),
         geo_database: over.geo_database.clone(),
+        log_directory: over.log_directory.clone(),
     };
     if let Some(url) = &source.bucket {
         return config::from_bucket_url(url, over.region.as_deref(), &environment, &overrides);

@@ -6,6 +6,7 @@
 
 pub mod finding;
 pub mod import;
+pub mod log;
 mod nearest;
 pub mod policies;
 pub mod raw;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, StatusCode};
 
 pub use finding::{Finding, Place, Severity};
+use log::{LogField, Logging, StandardLog};
 use response_headers::ResponseHeadersPolicy;
 pub use selection::{Selection, ViewerHeader};
 
@@ -131,12 +133,16 @@ pub struct Cache {
     pub cache_status: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Log {
     /// Form of the diagnostics on standard error.
     pub format: LogFormat,
     /// Where the access log goes.
     pub access: AccessLogTarget,
+    /// What its lines say. `None`: the usual (behaviour §12.9).
+    pub fields: Option<Vec<LogField>>,
+    /// CloudFront's standard format beside it (behaviour §12.8).
+    pub standard: Option<StandardLog>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -181,6 +187,7 @@ pub struct Distribution {
     /// They may agree on HTTP/3.
     pub http3: bool,
     pub geo_restriction: Option<GeoRestriction>,
+    pub logging: Logging,
 }
 
 /// Who is let in, by ISO 3166-1 alpha-2 codes (behaviour §12.1).
@@ -488,6 +495,7 @@ pub struct Overrides {
     pub memory: Option<String>,
     pub log: Option<String>,
     pub geo_database: Option<PathBuf>,
+    pub log_directory: Option<PathBuf>,
 }
 
 /// A configuration that would start, and what is worth saying about it nevertheless.

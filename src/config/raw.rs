@@ -115,6 +115,22 @@ pub struct Geo {
 pub struct Log {
     pub format: Field<String>,
     pub access: Field<String>,
+    pub fields: List<String>,
+    pub standard: StandardLog,
+}
+
+/// Files as CloudFront delivers them (behaviour §12.8).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StandardLog {
+    pub directory: Field<PathBuf>,
+    pub interval: Field<Amount>,
+    pub max_size: Field<Amount>,
+    /// `s3://BUCKET[/PREFIX]`
+    pub upload: Field<String>,
+    pub upload_region: Field<String>,
+    pub upload_endpoint: Field<String>,
+    pub upload_backlog: Field<Amount>,
+    pub allow_plain_http: Field<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -166,6 +182,15 @@ pub struct Distribution {
     pub http_version: Field<String>,
     pub geo_restriction: Field<GeoRestriction>,
     pub cache_tag_header: Field<String>,
+    pub logging: Field<Logging>,
+}
+
+/// What the standard log does with a distribution (behaviour §1.6).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Logging {
+    pub enabled: Field<bool>,
+    pub include_cookies: Field<bool>,
+    pub prefix: Field<String>,
 }
 
 /// behaviour §12.1
@@ -423,6 +448,8 @@ impl Raw {
         set(&mut self.log.format, over.log.as_ref(), "--log", "log.format");
         let geo = over.geo_database.as_ref();
         set(&mut self.geo.database, geo, "--geo-database", "geo.database");
+        let directory = over.log_directory.as_ref();
+        set(&mut self.log.standard.directory, directory, "--log-directory", "log.standard.directory");
         let memory = over.memory.clone().map(Amount::Text);
         set(&mut self.cache.memory, memory.as_ref(), "--memory", "cache.memory");
         self.apply_certificate(over);

@@ -9,7 +9,7 @@ mod tests;
 mod traffic;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -50,6 +50,12 @@ pub struct Metrics {
     reload_success_timestamp: IntGauge,
     http3_retries: IntCounter,
     tls_handshakes: IntGauge,
+    log_dropped: IntCounterVec,
+    log_uploads: IntCounterVec,
+    log_files_dropped: IntCounter,
+    log_backlog_bytes: IntGauge,
+    /// One at a time brings [`Self::log_dropped`] up to date.
+    log_totals: Mutex<()>,
 }
 
 impl Metrics {
@@ -138,6 +144,25 @@ impl Metrics {
             ),
             tls_handshakes: f
                 .gauge("edgeseal_tls_handshakes", "TLS handshakes with viewers that are under way."),
+            log_dropped: f.counters(
+                "edgeseal_log_dropped_total",
+                "Records that are in no log: it could not be written, or not fast enough.",
+                &["log"],
+            ),
+            log_uploads: f.counters(
+                "edgeseal_log_uploads_total",
+                "Files of the standard log that were sent to their bucket, or could not be.",
+                &["outcome"],
+            ),
+            log_files_dropped: f.counter(
+                "edgeseal_log_files_dropped_total",
+                "Files of the standard log that were deleted unsent, for too many waited.",
+            ),
+            log_backlog_bytes: f.gauge(
+                "edgeseal_log_backlog_bytes",
+                "Bytes of the standard log that wait to be sent to their bucket.",
+            ),
+            log_totals: Mutex::new(()),
             hook: RwLock::new(None),
             families: Vec::new(),
         };
@@ -236,6 +261,29 @@ impl Metrics {
     /// A reload was refused; the configuration before it stays in force.
     pub fn config_rejected(&self) {
         self.reload_successful.set(0);
+    }
+
+    /// So many records are in no `log`, in all.
+    pub fn log_dropped(&self, log: &'static str, total: u64) {
+        let _one_at_a_time = self.log_totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let counter = self.log_dropped.with_label_values(&[log]);
+        counter.inc_by(total.saturating_sub(counter.get()));
+    }
+
+    /// A file of the standard log is in its bucket, or is not.
+    pub fn log_uploaded(&self, is_there: bool) {
+        let outcome = if is_there { "sent" } else { "failed" };
+        self.log_uploads.with_label_values(&[outcome]).inc();
+    }
+
+    /// A file of the standard log was deleted unsent.
+    pub fn log_file_dropped(&self) {
+        self.log_files_dropped.inc();
+    }
+
+    /// So many bytes of the standard log wait for their bucket.
+    pub fn log_backlog(&self, bytes: u64) {
+        self.log_backlog_bytes.set(signed(bytes));
     }
 
     pub fn cache_sizes(&self, entries: u64, bytes: u64, max_bytes: u64) {

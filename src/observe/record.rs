@@ -1,6 +1,7 @@
 //! What is known about one request when its last byte has left: the access log's and the metrics' only source.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{StatusCode, Version};
@@ -130,6 +131,41 @@ pub struct Record<'a> {
     pub content_length: Option<u64>,
     /// First and last byte position of a 206.
     pub range: Option<(u64, u64)>,
+    pub more: More<'a>,
+}
+
+/// What only some logs say.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct More<'a> {
+    /// `None`: it named no distribution.
+    pub logged_as: Option<&'a LoggedAs>,
+    /// All cookies; only of a distribution that logs them (behaviour §12.8 field 13).
+    pub cookie: Option<&'a [u8]>,
+    /// From asking the origin until the first byte of its answer, for the viewer who was asked for.
+    pub origin_first_byte: Option<Duration>,
+    /// Of the behaviour; only if [`Wants::path_pattern`].
+    pub path_pattern: Option<&'a str>,
+    /// ISO 3166-1 alpha-2; as the next only if [`Wants::place`].
+    pub country: Option<&'a str>,
+    /// Number of the autonomous system.
+    pub asn: Option<u32>,
+}
+
+/// What the log knows of a distribution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedAs {
+    /// The name that CloudFront gave it, else its id: `cs(Host)`.
+    pub host: Arc<str>,
+    /// Which of the standard log's distributions it is. `None`: it is none.
+    pub shelf: Option<u32>,
+    pub cookies: bool,
+}
+
+/// What a log says that has to be looked up for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wants {
+    pub path_pattern: bool,
+    pub place: bool,
 }
 
 /// What the handshake settled, in the log's words.

@@ -3,6 +3,7 @@
 pub mod body;
 pub mod credentials;
 pub mod custom;
+pub mod deposit;
 pub mod error;
 mod journey;
 pub mod kms;

@@ -56,6 +56,10 @@ impl S3 {
         })
     }
 
+    pub(super) fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
     pub(super) fn credentials(&self) -> &Arc<CredentialSource> {
         &self.credentials
     }
@@ -139,7 +143,8 @@ impl S3 {
         self.credentials.current(SystemTime::now()).is_some_and(|current| !Arc::ptr_eq(&current, used))
     }
 
-    fn corrected(&self, now: SystemTime) -> SystemTime {
+    /// S3's time.
+    pub(super) fn corrected(&self, now: SystemTime) -> SystemTime {
         let offset = self.clock_offset.load(Ordering::Relaxed);
         let magnitude = Duration::from_millis(offset.unsigned_abs());
         if offset < 0 { now.checked_sub(magnitude).unwrap_or(UNIX_EPOCH) } else { now + magnitude }

@@ -86,6 +86,37 @@ impl Signer {
         scope: Scope<'_>,
         now: SystemTime,
     ) -> Result<(), SigningError> {
+        let payload = match scope.payload {
+            PayloadHash::Empty => EMPTY_HASH,
+            PayloadHash::Unsigned => "UNSIGNED-PAYLOAD",
+        };
+        self.sign_payload(request, credentials, (scope.region, payload), now)
+    }
+
+    /// The same for a request with a body, of which this is the SHA-256.
+    ///
+    /// # Errors
+    /// [`SigningError`]
+    pub fn sign_body(
+        &self,
+        request: &mut Parts,
+        credentials: &Credentials,
+        region: &str,
+        sha256: &[u8],
+        now: SystemTime,
+    ) -> Result<(), SigningError> {
+        let mut payload = String::with_capacity(64);
+        push_hex(&mut payload, sha256);
+        self.sign_payload(request, credentials, (region, &payload), now)
+    }
+
+    fn sign_payload(
+        &self,
+        request: &mut Parts,
+        credentials: &Credentials,
+        (region, payload): (&str, &str),
+        now: SystemTime,
+    ) -> Result<(), SigningError> {
         for name in ADDED {
             request.headers.remove(name);
         }
@@ -93,10 +124,6 @@ impl Signer {
         check_target(&request.uri)?;
         let stamp = stamp(now)?;
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| SigningError::Scope);
-        let payload = match scope.payload {
-            PayloadHash::Empty => EMPTY_HASH,
-            PayloadHash::Unsigned => "UNSIGNED-PAYLOAD",
-        };
         let token = credentials.session_token();
 
         let mut headers = signed_headers(&request.headers)?;
@@ -108,10 +135,10 @@ impl Signer {
         let canonical = canonical(request, &headers, &names, payload);
 
         let date = &stamp[..8];
-        let range = format!("{date}/{}/s3/aws4_request", scope.region);
+        let range = format!("{date}/{region}/s3/aws4_request");
         let mut to_sign = format!("AWS4-HMAC-SHA256\n{stamp}\n{range}\n");
         push_hex(&mut to_sign, digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
-        let key = self.key(credentials, date, scope.region, now);
+        let key = self.key(credentials, date, region, now);
         let signature = calculate_signature(&key.key, to_sign.as_bytes());
         let id = credentials.access_key_id();
         let authorization =
@@ -123,10 +150,10 @@ impl Signer {
             Ok(value)
         };
         let (authorization, token) = (secret(&authorization)?, token.map(secret).transpose()?);
-        let stamp = value(&stamp)?;
+        let (stamp, payload) = (value(&stamp)?, value(payload)?);
         let [of_authorization, of_payload, of_date, of_token] = ADDED;
         request.headers.insert(of_authorization, authorization);
-        request.headers.insert(of_payload, HeaderValue::from_static(payload));
+        request.headers.insert(of_payload, payload);
         request.headers.insert(of_date, stamp);
         if let Some(token) = token {
             request.headers.insert(of_token, token);

@@ -17,12 +17,13 @@ use http::{Method, StatusCode, Version};
 use memchr::memchr;
 
 use super::deliver::{self, Wanted};
+use super::logged;
 use super::tx::{Connection, RequestId};
 use crate::cache::object::{Content, Object};
 use crate::clock::{self, Moment};
 use crate::config::{Behavior, ViewerProtocolPolicy};
 use crate::edge::{Edge, Site};
-use crate::observe::record::{DetailedResult, Record, ResultType};
+use crate::observe::record::{DetailedResult, More, Record, ResultType};
 use crate::origin::request;
 use crate::policy::cache_status::{self, Story};
 use crate::policy::lookup::{self, Lookup};
@@ -244,7 +245,7 @@ impl Facts {
     pub fn ended(
         &self,
         edge: &Edge,
-        site: &Site,
+        site: &Arc<Site>,
         connection: &Connection,
         received: &Received<'_>,
         sent: u64,
@@ -260,6 +261,8 @@ impl Facts {
             None => (received.target, None),
         };
         let host = field(&HOST).or(received.authority.map(str::as_bytes));
+        let cookie = if site.logged_as.cookies { logged::cookie(&received.lines) } else { None };
+        let more = logged::looked_up(edge, Some(site), connection.viewer.ip(), uri_stem);
         let record = Record {
             started: self.began.wall,
             time_taken: self.began.instant.elapsed(),
@@ -286,6 +289,7 @@ impl Facts {
             content_type: self.content_type(),
             content_length: self.content_length,
             range: self.range,
+            more: More { cookie: cookie.as_deref(), ..more },
         };
         edge.log.write(&record);
         site.metrics.observe(&record);

@@ -12,6 +12,7 @@ mod fill;
 mod finish;
 pub mod hit;
 mod intake;
+mod logged;
 mod multipart;
 mod page;
 mod pass;
@@ -70,6 +71,7 @@ pub async fn serve(
     mut body: Option<Incoming>,
 ) -> Response<Tracked> {
     let mut tx = Transaction::begin(&edge, &connection, &parts);
+    body = body.map(|body| tx.counting(body));
     let mut policy = None;
     let outcome = respond(&edge, &mut tx, &mut policy, &connection, &parts, &mut body).await;
     let dress = policy.map(|policy| Dress { policy, maker: dress::maker(&outcome), asked: &parts });

@@ -13,13 +13,16 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use super::logged;
 use crate::body::Body;
 use crate::clock;
 use crate::edge::{Edge, Site};
 use crate::error::Refusal;
 use crate::interim::Interims;
-use crate::observe::record::{DetailedResult, Record, ResultType, TlsFacts};
+use crate::observe::record::{DetailedResult, More, Record, ResultType, TlsFacts};
 use crate::origin::error::OriginError;
+use crate::origin::response::Timing;
+use crate::origin::upload::Incoming;
 use crate::policy::authority::Authority;
 use crate::policy::told::Hop;
 use crate::semantics::view::{Begun, Session};
@@ -112,11 +115,15 @@ struct Asked {
     referer: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
     x_forwarded_for: Option<HeaderValue>,
+    /// Only if some distribution logs them.
+    cookie: Option<HeaderValue>,
     bytes: u64,
+    /// Of a body, so far.
+    body_bytes: Option<Arc<AtomicU64>>,
 }
 
 impl Asked {
-    fn of(parts: &Parts, at: SystemTime) -> Self {
+    fn of(parts: &Parts, at: SystemTime, with_cookies: bool) -> Self {
         let field = |name: &HeaderName| parts.headers.get(name).cloned();
         Self {
             at,
@@ -128,8 +135,17 @@ impl Asked {
             referer: field(&REFERER),
             user_agent: field(&USER_AGENT),
             x_forwarded_for: field(&X_FORWARDED_FOR),
+            cookie: logged::cookie(&parts.headers)
+                .filter(|_| with_cookies)
+                .and_then(|cookie| HeaderValue::from_bytes(&cookie).ok()),
             bytes: view::head_bytes(parts) as u64,
+            body_bytes: None,
         }
+    }
+
+    /// Head, and body as far as it has come.
+    fn bytes(&self) -> u64 {
+        self.bytes + self.body_bytes.as_ref().map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     fn host(&self) -> &[u8] {
@@ -151,6 +167,7 @@ struct Told {
     content_type: Option<HeaderValue>,
     content_length: Option<u64>,
     range: Option<(u64, u64)>,
+    origin_first_byte: Option<Duration>,
 }
 
 /// Nothing yet: the viewer hung up before there was an answer.
@@ -167,6 +184,7 @@ impl Default for Told {
             content_type: None,
             content_length: None,
             range: None,
+            origin_first_byte: None,
         }
     }
 }
@@ -181,10 +199,17 @@ impl Transaction {
             connection: Arc::clone(connection),
             is_later,
             started: now.instant,
-            asked: Asked::of(parts, now.wall),
+            asked: Asked::of(parts, now.wall, edge.logs_cookies()),
             told: Told::default(),
             interims: parts.extensions.get().cloned(),
         }
+    }
+
+    /// The request's body, which counts as it is read.
+    pub(super) fn counting(&mut self, body: Incoming) -> Incoming {
+        let count = Arc::default();
+        self.asked.body_bytes = Some(Arc::clone(&count));
+        logged::counted(body, count)
     }
 
     pub(super) fn found(&mut self, site: &Arc<Site>) {
@@ -263,6 +288,7 @@ impl Transaction {
             .get(CONTENT_RANGE)
             .and_then(range::parse_content_range)
             .map(|(first, last, _)| (first, last));
+        told.origin_first_byte = head.extensions.get().map(|timing: &Timing| timing.first_byte);
     }
 
     /// The body did not leave whole: 14 says Error while 23 says what it would have been (behaviour §12.8).
@@ -273,11 +299,14 @@ impl Transaction {
 
     fn record(&self) -> Record<'_> {
         let Self { asked, told, .. } = self;
+        let (site, viewer) = (self.site.as_ref(), self.connection.viewer);
+        let cookie = field(&asked.cookie).filter(|_| site.is_some_and(|site| site.logged_as.cookies));
+        let looked_up = logged::looked_up(&self.edge, site, viewer.ip(), asked.uri.path());
         Record {
             started: asked.at,
             time_taken: self.started.elapsed(),
             time_to_first_byte: told.time_to_first_byte,
-            viewer: self.connection.viewer,
+            viewer,
             distribution: self.site.as_deref().map(|site| &*site.id),
             request_id: asked.request_id.as_str(),
             method: asked.method.as_str(),
@@ -294,11 +323,12 @@ impl Transaction {
             response_result: told.response_result,
             detailed: told.detailed,
             origin_code: told.origin_code.as_deref(),
-            bytes_from_viewer: asked.bytes,
+            bytes_from_viewer: asked.bytes(),
             bytes_to_viewer: told.bytes,
             content_type: field(&told.content_type),
             content_length: told.content_length,
             range: told.range,
+            more: More { cookie, origin_first_byte: told.origin_first_byte, ..looked_up },
         }
     }
 }

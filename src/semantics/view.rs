@@ -111,7 +111,7 @@ impl Received<'_> {
     /// Bytes in its HTTP/1.1 form.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        bytes(self.method, self.target, &self.lines)
+        bytes(self.method, self.target, &self.lines) + host_line(self.version, self.authority)
     }
 }
 
@@ -194,7 +194,16 @@ fn authority<'a>(of_target: Option<&'a str>, fields: &'a impl Fields) -> Result<
 #[must_use]
 pub fn head_bytes(parts: &Parts) -> usize {
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
-    bytes(&parts.method, target, &parts.headers)
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    bytes(&parts.method, target, &parts.headers) + host_line(parts.version, authority)
+}
+
+/// What HTTP/1.1 says in a field of its own.
+fn host_line(version: Version, authority: Option<&str>) -> usize {
+    match authority {
+        Some(authority) if version >= Version::HTTP_2 => "host: \r\n".len() + authority.len(),
+        _ => 0,
+    }
 }
 
 fn bytes(method: &Method, target: &str, fields: &impl Fields) -> usize {
@@ -270,6 +279,21 @@ mod tests {
             let received = Received { method, version, authority: None, target, lines: Lines(&lines) };
             assert!(read(&received, true).is_err(), "{target}");
         }
+    }
+
+    /// behaviour §12.8 field 18
+    #[test]
+    fn a_request_is_as_long_by_any_version() {
+        let mut parts = parts("/a", &[("host", "h.example")]);
+        let expected = "GET /a HTTP/1.1\r\nhost: h.example\r\n\r\n".len();
+        assert_eq!(head_bytes(&parts), expected);
+        parts.headers.clear();
+        parts.uri = "https://h.example/a".parse().unwrap();
+        parts.version = Version::HTTP_2;
+        assert_eq!(head_bytes(&parts), expected);
+        let (method, version, authority) = (&Method::GET, Version::HTTP_3, Some("h.example"));
+        let received = Received { method, version, authority, target: "/a", lines: Lines(&[]) };
+        assert_eq!(received.bytes(), expected);
     }
 
     #[test]

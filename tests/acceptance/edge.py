@@ -15,13 +15,14 @@ LISTENING = re.compile(r"listening (http|https|admin) (127\.0\.0\.1:\d+)$")
 
 
 class Edge:
-    def __init__(self, binary: Path, folder: Path, endpoint: str, reader: Identity):
+    def __init__(self, binary: Path, folder: Path, endpoint: str, reader: Identity, *source: str):
+        """Of the bucket as a one-liner, unless another `source` is given."""
         self.addresses: dict[str, str] = {}
         self.request_ids: list[str | None] = []
         self.certificate = folder / "edge.pem"
         listeners = ("--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--admin", "127.0.0.1:0")
         self.child = Child(
-            [str(binary), "run", f"s3://{BUCKET}/{PREFIX}", "--region", "us-east-1", *listeners],
+            [str(binary), "run", *(source or (f"s3://{BUCKET}/{PREFIX}", "--region", "us-east-1")), *listeners],
             env=aws_environment(folder, endpoint, reader.access_key, reader.secret),
             cwd=folder,
         )

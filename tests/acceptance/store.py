@@ -15,6 +15,8 @@ from viewer import curl
 
 BUCKET = "private-assets"
 PREFIX = "site"
+LOGS = "edge-logs"
+LOGS_PREFIX = "cloudfront"
 KMS_KEY = "edgeseal-acceptance-key"
 
 # What a bucket can hold and a careless proxy breaks. SeaweedFS itself refuses keys with `.` or `..` segments, takes
@@ -184,7 +186,7 @@ class Store:
         return {
             "identities": [
                 identity("admin", self.admin, "Admin", "Read", "List", "Tagging", "Write"),
-                identity("edge-reader", self.reader, f"Read:{BUCKET}/{PREFIX}/*"),
+                identity("edge-reader", self.reader, f"Read:{BUCKET}/{PREFIX}/*", f"Write:{LOGS}/{LOGS_PREFIX}/*"),
             ],
             "kms": {"default_provider": "local", "providers": {"local": local_kms}},
         }

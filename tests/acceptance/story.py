@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import gzip
 import json
 import re
 import signal
@@ -12,7 +13,7 @@ from urllib.parse import unquote
 
 from edge import Edge
 from report import Mismatch, Story, expect, expect_in, poll, require
-from store import BUCKET, KMS_KEY, MARKER, PREFIX, Identity, Store
+from store import BUCKET, KMS_KEY, LOGS, LOGS_PREFIX, MARKER, PREFIX, Identity, Store
 from tap import Tap
 from viewer import Answer, curl, loose, strict
 
@@ -347,6 +348,51 @@ def access_log(world: World) -> str:
     for name, secret in (("reader's secret", world.store.reader.secret), ("viewer's token", "viewer-token")):
         require(secret not in output, f"the {name} is in the output")
     return f"{len(lines)} lines for {len(ids)} requests"
+
+
+@step("another edge sends CloudFront's standard logs to a bucket, which the store finds signed")
+def logs_in_bucket(world: World) -> str:
+    world.store.aws("s3api", "create-bucket", "--bucket", LOGS)
+    folder = world.folder / "logs"
+    config = world.folder / "logging.toml"
+    config.write_text(
+        f"""
+        [log.standard]
+        directory = {json.dumps(str(folder))}
+        upload = "s3://{LOGS}/{LOGS_PREFIX}"
+        upload_region = "us-east-1"
+        [[distribution]]
+        id = "E2EXAMPLE"
+        [[distribution.origin]]
+        bucket = "{BUCKET}"
+        region = "us-east-1"
+        origin_path = "/{PREFIX}"
+        """
+    )
+    edge = Edge(world.binary, world.folder, world.store.endpoint, world.store.reader, "--config", str(config))
+    try:
+        edge.await_listening()
+        for path in ("/index.html", "/index.html?a=1", "/nothing"):
+            edge.https(path)
+    finally:
+        edge.child.process.send_signal(signal.SIGTERM)
+    expect("exit code", edge.child.wait(GRACE), 0)
+    listing = world.store.aws("s3api", "list-objects-v2", "--bucket", LOGS, "--output", "json")
+    keys = [entry["Key"] for entry in json.loads(listing)["Contents"]]
+    require(len(keys) in (1, 2), f"{keys}")  # two, if an hour ended in between
+    rows = []
+    for key in keys:
+        expected = rf"{LOGS_PREFIX}/E2EXAMPLE\.\d{{4}}-\d\d-\d\d-\d\d\.[A-Z0-9]{{11}}\.gz"
+        require(re.fullmatch(expected, key) is not None, f"{key} is not named as CloudFront's")
+        copy = world.folder / "log.gz"
+        world.store.aws("s3", "cp", "--only-show-errors", f"s3://{LOGS}/{key}", str(copy))
+        rows += [line.split("\t") for line in gzip.decompress(copy.read_bytes()).decode().splitlines()[2:]]
+    # Those of several workers are in no order.
+    expect("what was asked", sorted(row[7] for row in rows), ["/index.html", "/index.html", "/nothing"])
+    expect("request ids", sorted(row[14] for row in rows), sorted(edge.request_ids))
+    expect("fields of each", {len(row) for row in rows}, {33})
+    expect("what is left here", [path.name for path in folder.iterdir()], [])
+    return ", ".join(keys)
 
 
 def seen(answer: Answer) -> str:

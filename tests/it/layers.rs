@@ -23,6 +23,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
     ("observe", &["cache", "policy", "route", "origin", "pipeline", "edge", "listen", "admin"]),
     ("pipeline", &["listen", "admin", "server", "cli"]),
+    ("delivery", &["cache", "policy", "route", "pipeline", "edge", "listen", "admin"]),
     ("admin", &["cache", "policy", "route", "origin", "pipeline", "edge", "listen"]),
 ];
 

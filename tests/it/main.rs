@@ -24,6 +24,7 @@ mod import;
 mod interim;
 mod invalidation;
 mod layers;
+mod logs;
 mod operations;
 mod origin_tls;
 mod origins;

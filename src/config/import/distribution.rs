@@ -11,6 +11,7 @@ pub(super) fn distribution(object: &mut Object<'_>, controls: &[AccessControl]) 
     object.ignore(&["CallerReference", "PriceClass", "IsIPV6Enabled", "AnycastIpListId"]);
     refuse_unsupported(object);
     warn_of_what_differs(object);
+    let logging = logging(object);
     let origins = object.each("Origins", |object| origin::origin(object, controls));
     let default = object.object("DefaultCacheBehavior", behavior::behavior);
     raw::Distribution {
@@ -29,6 +30,7 @@ pub(super) fn distribution(object: &mut Object<'_>, controls: &[AccessControl]) 
         http_version: object.text("HttpVersion"),
         geo_restriction: geo_restriction(object),
         cache_tag_header: inner(object.object("CacheTagConfig", |object| object.text("HeaderName"))),
+        logging,
     }
 }
 
@@ -143,12 +145,28 @@ fn warn_of_what_differs(object: &mut Object<'_>) {
         let message = "continuous deployment is not supported: this distribution answers every viewer";
         object.findings().warn(&typed.at, message, "nothing need be done");
     }
+}
+
+/// Switched off it says nothing: who gives the edge a directory for logs wants them.
+fn logging(object: &mut Object<'_>) -> Field<raw::Logging> {
     let logging = object.object("Logging", |object| {
-        object.ignore(&["IncludeCookies", "Bucket", "Prefix"]);
-        object.field::<bool>("Enabled")
+        object.ignore(&["Bucket"]);
+        let enabled = object.field::<bool>("Enabled");
+        let logging = raw::Logging {
+            enabled: Field::Absent,
+            include_cookies: object.field("IncludeCookies"),
+            prefix: object.text("Prefix"),
+        };
+        (enabled.value() == Some(&true), logging)
     });
-    if let Some(typed) = logging.given().filter(|typed| typed.value.value() == Some(&true)) {
-        let message = "no log is written to a bucket";
-        object.findings().warn(&typed.at, message, "the access log is the edge's own: see log.access");
+    match logging {
+        Field::Given(typed) if typed.value.0 => {
+            let message = "no log is written to this bucket by itself";
+            let fix = "give --log-directory, and log.standard.upload in TOML to send its files to a bucket";
+            object.findings().warn(&typed.at, message, fix);
+            Field::new(typed.value.1, typed.at)
+        }
+        Field::Given(_) | Field::Absent => Field::Absent,
+        Field::Unreadable => Field::Unreadable,
     }
 }

@@ -109,7 +109,25 @@ fn cache(table: &mut Table<'_>) -> raw::Cache {
 }
 
 fn log(table: &mut Table<'_>) -> raw::Log {
-    raw::Log { format: table.field("format"), access: table.field("access") }
+    raw::Log {
+        format: table.field("format"),
+        access: table.field("access"),
+        fields: table.list("fields"),
+        standard: table.section("standard", standard_log),
+    }
+}
+
+fn standard_log(table: &mut Table<'_>) -> raw::StandardLog {
+    raw::StandardLog {
+        directory: table.field("directory"),
+        interval: table.field("interval"),
+        max_size: table.field("max_size"),
+        upload: table.field("upload"),
+        upload_region: table.field("upload_region"),
+        upload_endpoint: table.field("upload_endpoint"),
+        upload_backlog: table.field("upload_backlog"),
+        allow_plain_http: table.field("allow_plain_http"),
+    }
 }
 
 fn cache_policy(table: &mut Table<'_>) -> raw::CachePolicy {
@@ -163,6 +181,11 @@ fn distribution(table: &mut Table<'_>) -> raw::Distribution {
         enabled: table.field("enabled"),
         comment: table.field("comment"),
         domain_name: table.field("domain_name"),
+        logging: table.table("logging", |table| raw::Logging {
+            enabled: table.field("enabled"),
+            include_cookies: table.field("include_cookies"),
+            prefix: table.field("prefix"),
+        }),
     }
 }
 

@@ -39,7 +39,10 @@ fn unknown_keys_name_the_nearest_known_one() {
     for (text, expected) in [
         ("\n[listne]\n", "edge.toml:2: error: listne: unknown key; did you mean \"listen\"?"),
         ("[cache]\nmemry = 1", "edge.toml:2: error: cache.memry: unknown key; did you mean \"memory\"?"),
-        ("[log]\ncolour = true", "edge.toml:2: error: log.colour: unknown key; known here: format, access"),
+        (
+            "[log]\ncolour = true",
+            "edge.toml:2: error: log.colour: unknown key; known here: format, access, fields, standard",
+        ),
         (
             "[[distribution]]\n[[distribution.origin]]\nbuckte = \"b\"",
             "edge.toml:3: error: distribution.origin.buckte: unknown key; did you mean \"bucket\"?",

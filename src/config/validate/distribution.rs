@@ -11,6 +11,7 @@ use super::behavior::{self, Named, Scope};
 use super::error_response;
 use super::geo;
 use super::host;
+use super::log;
 use super::origin;
 use super::origin_group;
 use super::report::{Report, filled_in};
@@ -74,6 +75,7 @@ fn distribution(
         minimum_protocol_version: settings::security_policy(report, &raw.minimum_protocol_version),
         http2,
         http3,
+        logging: log::logging(report, &raw.logging),
         origins,
     }
 }

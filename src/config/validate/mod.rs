@@ -14,6 +14,7 @@ mod geo;
 mod host;
 mod legacy;
 mod listen;
+mod log;
 mod origin;
 mod origin_group;
 mod origin_request_policy;
@@ -47,7 +48,7 @@ pub fn validate(raw: &Raw, env: &Environment, found: Vec<Finding>) -> Result<Loa
         listen: listen::listen(&mut report, &raw.listen, env),
         tls: settings::tls(&mut report, &raw.tls),
         cache: settings::cache(&mut report, &raw.cache),
-        log: settings::log(&mut report, &raw.log),
+        log: log::log(&mut report, raw, env),
         distributions: distribution::distributions(&mut report, raw, &named, env),
     };
     settings::caching(&raw.cache, &mut config.distributions);

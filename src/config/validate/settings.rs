@@ -1,13 +1,11 @@
-//! What belongs to the process, not to a distribution: identity, TLS, cache, log.
+//! What belongs to the process, not to a distribution: identity, TLS, cache.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::raw::{self, Certificate, Field, Typed};
 use super::super::units::show_size;
-use super::super::{
-    AccessLogTarget, Cache, CertificateFiles, Distribution, Identity, Log, LogFormat, SecurityPolicy, Tls,
-};
+use super::super::{Cache, CertificateFiles, Distribution, Identity, SecurityPolicy, Tls};
 use super::report::Report;
 
 const MIB: u64 = 1 << 20;
@@ -152,19 +150,5 @@ pub(super) fn caching(raw: &raw::Cache, distributions: &mut [Distribution]) {
         let policy = Arc::make_mut(&mut Arc::make_mut(behavior).cache_policy);
         policy.cdn_cache_control = cdn_cache_control;
         policy.keep_uncacheable_for_errors = keep_uncacheable_for_errors;
-    }
-}
-
-pub(super) fn log(report: &mut Report, raw: &raw::Log) -> Log {
-    const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-    const ACCESS: &str = "\"stdout\", \"off\" or the path of a file";
-    let access = report.text(&raw.access, |text| !text.is_empty(), ACCESS);
-    Log {
-        format: report.choice(&raw.format, &FORMATS, LogFormat::Text),
-        access: match access {
-            None | Some("stdout") => AccessLogTarget::Stdout,
-            Some("off") => AccessLogTarget::Off,
-            Some(path) => AccessLogTarget::File(PathBuf::from(path)),
-        },
     }
 }

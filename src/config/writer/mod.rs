@@ -32,11 +32,7 @@ pub fn write(raw: &Raw) -> String {
     write_cache(&mut text, cache);
     let raw::Geo { database } = geo;
     text.section("geo", |text| text.field("database", database));
-    let raw::Log { format, access } = log;
-    text.section("log", |text| {
-        text.field("format", format);
-        text.field("access", access);
-    });
+    write_log(&mut text, log);
     text.tables("cache_policy", cache_policies, cache_policy);
     text.tables("origin_request_policy", origin_request_policies, origin_request_policy);
     text.tables("response_headers_policy", response_headers_policies, response_headers::policy);
@@ -106,6 +102,34 @@ fn write_cache(text: &mut Text, cache: &raw::Cache) {
         text.field("keep_uncacheable_for_errors", keep_uncacheable_for_errors);
         text.field("cdn_cache_control", cdn_cache_control);
         text.field("cache_status", cache_status);
+    });
+}
+
+fn write_log(text: &mut Text, raw::Log { format, access, fields, standard }: &raw::Log) {
+    text.section("log", |text| {
+        text.field("format", format);
+        text.field("access", access);
+        text.list("fields", fields);
+    });
+    let raw::StandardLog {
+        directory,
+        interval,
+        max_size,
+        upload,
+        upload_region,
+        upload_endpoint,
+        upload_backlog,
+        allow_plain_http,
+    } = standard;
+    text.section("log.standard", |text| {
+        text.field("directory", directory);
+        text.field("interval", interval);
+        text.field("max_size", max_size);
+        text.field("upload", upload);
+        text.field("upload_region", upload_region);
+        text.field("upload_endpoint", upload_endpoint);
+        text.field("upload_backlog", upload_backlog);
+        text.field("allow_plain_http", allow_plain_http);
     });
 }
 
@@ -189,6 +213,7 @@ fn distribution(text: &mut Text, distribution: &raw::Distribution) {
         http_version,
         geo_restriction,
         cache_tag_header,
+        logging,
     } = distribution;
     text.field("id", id);
     text.field("comment", comment);
@@ -203,6 +228,12 @@ fn distribution(text: &mut Text, distribution: &raw::Distribution) {
         let raw::GeoRestriction { restriction_type, locations } = restriction;
         text.field("restriction_type", restriction_type);
         text.list("locations", locations);
+    });
+    text.table("distribution.logging", logging, |text, logging| {
+        let raw::Logging { enabled, include_cookies, prefix } = logging;
+        text.field("enabled", enabled);
+        text.field("include_cookies", include_cookies);
+        text.field("prefix", prefix);
     });
     text.tables("distribution.origin", origins, origin);
     text.tables("distribution.origin_group", origin_groups, |text, group| {

@@ -100,7 +100,21 @@ impl Maker {
                 cdn_cache_control: self.flag(),
                 cache_status: self.flag(),
             },
-            log: raw::Log { format: self.text(), access: self.text() },
+            log: raw::Log {
+                format: self.text(),
+                access: self.text(),
+                fields: self.texts(),
+                standard: raw::StandardLog {
+                    directory: self.path(),
+                    interval: self.amount(),
+                    max_size: self.amount(),
+                    upload: self.text(),
+                    upload_region: self.text(),
+                    upload_endpoint: self.text(),
+                    upload_backlog: self.amount(),
+                    allow_plain_http: self.flag(),
+                },
+            },
             cache_policies: self.list(Self::cache_policy),
             distributions: self.list(Self::distribution),
             response_headers_policies: self.list(Self::response_headers_policy),
@@ -171,6 +185,11 @@ impl Maker {
                 locations: maker.texts(),
             }),
             cache_tag_header: self.text(),
+            logging: self.field(|maker| raw::Logging {
+                enabled: maker.flag(),
+                include_cookies: maker.flag(),
+                prefix: maker.text(),
+            }),
         }
     }
 

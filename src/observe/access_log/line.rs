@@ -4,70 +4,167 @@ mod encode;
 
 use std::cell::Cell;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::Version;
 use percent_encoding::percent_decode;
 use time::OffsetDateTime;
 
+use crate::config::log::LogField;
 use crate::observe::record::Record;
 use encode::{encode, encode_lossy};
 
-/// `","NAME":"`: what ends a field and begins the next one.
-macro_rules! name {
-    ($name:literal) => {
-        concat!("\",\"", $name, "\":\"")
+/// Fields but for date and time, each with what writes its value: first those of the standard format in its order, then
+/// those that a JSON line has, too, then those that it only has if it is told so. The first two are written by straight
+/// code, for hits pay for it.
+macro_rules! fields {
+    (
+        |$line:ident, $row:ident|
+        standard { $($field:ident $name:literal $write:expr;)* }
+        usual { $($more:ident $more_name:literal $write_more:expr;)* }
+        chosen { $($rare:ident $rare_write:expr;)* }
+    ) => {
+        /// Appends `record` as one JSON object without a line end: the 33 fields of behaviour §12.8 in their order, then
+        /// `timestamp(ms)` (§12.9) and `x-edgeseal-origin-code`. All values are strings; a missing one is `-`.
+        ///
+        /// Values of signature parameters in the query, and in the query of the `Referer`, are replaced by `REDACTED`:
+        /// who reads the log must not be able to read the object.
+        pub fn json_line(record: &Record<'_>, pop: &str, out: &mut Vec<u8>) {
+            let $row = &Row::of(record, pop);
+            let $line = &mut Line(out);
+            $line.began($row.ended);
+            $(
+                $line.plain(concat!("\",\"", $name, "\":\""));
+                $write;
+            )*
+            $(
+                $line.plain(concat!("\",\"", $more_name, "\":\""));
+                $write_more;
+            )*
+            $line.plain("\"}");
+        }
+
+        /// Appends `record` without a line end as CloudFront's standard format has it: 33 values with tabs between them
+        /// (behaviour §12.8).
+        pub(super) fn standard_line(record: &Record<'_>, pop: &str, out: &mut Vec<u8>) {
+            let $row = &Row::of(record, pop);
+            let $line = &mut Line(out);
+            $line.date($row.ended);
+            $line.plain("\t");
+            $line.time($row.ended);
+            $(
+                $line.plain("\t");
+                $write;
+            )*
+        }
+
+        fn write_value(field: LogField, $line: &mut Line<'_>, $row: &Row<'_>) {
+            match field {
+                LogField::Date => $line.date($row.ended),
+                LogField::Time => $line.time($row.ended),
+                $(LogField::$field => $write,)*
+                $(LogField::$more => $write_more,)*
+                $(LogField::$rare => $rare_write,)*
+            }
+        }
     };
 }
 
-/// Appends `record` as one JSON object without a line end: the 33 fields of behaviour §12.8 in their order, then
-/// `timestamp(ms)` (§12.9) and `x-edgeseal-origin-code`. All values are strings; a missing one is `-`.
-///
-/// Values of signature parameters in the query, and in the query of the `Referer`, are replaced by `REDACTED`:
-/// who reads the log must not be able to read the object.
-pub fn json_line(record: &Record<'_>, pop: &str, out: &mut Vec<u8>) {
-    let ended =
-        record.started.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(record.time_taken);
-    let mut line = Line(out);
-    line.ended(ended);
-    line.text(name!("x-edge-location"), pop);
-    line.number(name!("sc-bytes"), record.bytes_to_viewer);
-    line.address(name!("c-ip"), record.viewer.ip().to_canonical());
-    line.text(name!("cs-method"), record.method);
-    line.text(name!("cs(Host)"), record.distribution.unwrap_or_default());
-    line.bytes(name!("cs-uri-stem"), record.uri_stem);
-    line.plain(name!("sc-status"));
-    line.three_digits(record.status.into());
-    line.value(name!("cs(Referer)"), |out| redact_url(out, record.referer.unwrap_or_default()));
-    line.optional_bytes(name!("cs(User-Agent)"), record.user_agent);
-    line.value(name!("cs-uri-query"), |out| redact(out, record.uri_query.unwrap_or_default()));
-    // Cookie logging is off (behaviour §12.8 field 13): cookies carry signatures and sessions.
-    line.plain(concat!(name!("cs(Cookie)"), "-", name!("x-edge-result-type")));
-    line.plain(record.result.as_str());
-    line.text(name!("x-edge-request-id"), record.request_id);
-    line.value(name!("x-host-header"), |out| encode_lossy(out, record.host_header));
-    line.plain(name!("cs-protocol"));
-    line.plain(if record.tls.is_some() { "https" } else { "http" });
-    line.number(name!("cs-bytes"), record.bytes_from_viewer);
-    line.seconds(name!("time-taken"), record.time_taken);
-    line.optional_bytes(name!("x-forwarded-for"), record.x_forwarded_for);
-    line.text(name!("ssl-protocol"), record.tls.map_or("", |tls| tls.protocol));
-    line.text(name!("ssl-cipher"), record.tls.map_or("", |tls| tls.cipher));
-    line.plain(name!("x-edge-response-result-type"));
-    line.plain(record.response_result.as_str());
-    line.plain(name!("cs-protocol-version"));
-    line.plain(version(record.version));
-    line.plain(concat!(name!("fle-status"), "-", name!("fle-encrypted-fields"), "-"));
-    line.number(name!("c-port"), record.viewer.port().into());
-    line.seconds(name!("time-to-first-byte"), record.time_to_first_byte);
-    line.plain(name!("x-edge-detailed-result-type"));
-    line.plain(record.detailed.as_str(record.result));
-    line.optional_bytes(name!("sc-content-type"), record.content_type);
-    line.optional(name!("sc-content-len"), record.content_length);
-    line.optional(name!("sc-range-start"), record.range.map(|(first, _)| first));
-    line.optional(name!("sc-range-end"), record.range.map(|(_, last)| last));
-    line.number(name!("timestamp(ms)"), saturating(ended.as_millis()));
-    line.text(name!("x-edgeseal-origin-code"), record.origin_code.unwrap_or_default());
+fields! {
+    |line, row|
+    standard {
+        EdgeLocation "x-edge-location" line.text(row.pop);
+        ScBytes "sc-bytes" line.digits(row.record.bytes_to_viewer);
+        CIp "c-ip" line.address(row.record.viewer.ip().to_canonical());
+        CsMethod "cs-method" line.text(row.record.method);
+        CsHost "cs(Host)" line.text(host(row.record));
+        CsUriStem "cs-uri-stem" line.bytes(row.record.uri_stem);
+        ScStatus "sc-status" line.three_digits(row.record.status.into());
+        CsReferer "cs(Referer)" {
+            line.value(|out| redact_url(out, row.record.referer.unwrap_or_default()));
+        };
+        CsUserAgent "cs(User-Agent)" line.optional_bytes(row.record.user_agent);
+        CsUriQuery "cs-uri-query" {
+            line.value(|out| redact(out, row.record.uri_query.unwrap_or_default()));
+        };
+        CsCookie "cs(Cookie)" match row.record.more.cookie {
+            Some(cookie) => line.value(|out| redact_cookies(out, cookie)),
+            None => line.plain("-"),
+        };
+        EdgeResultType "x-edge-result-type" line.plain(row.record.result.as_str());
+        EdgeRequestId "x-edge-request-id" line.text(row.record.request_id);
+        HostHeader "x-host-header" {
+            line.value(|out| encode_lossy(out, row.record.host_header));
+        };
+        CsProtocol "cs-protocol" {
+            line.plain(if row.record.tls.is_some() { "https" } else { "http" });
+        };
+        CsBytes "cs-bytes" line.digits(row.record.bytes_from_viewer);
+        TimeTaken "time-taken" line.seconds(row.record.time_taken);
+        ForwardedFor "x-forwarded-for" {
+            line.optional_bytes(row.record.x_forwarded_for);
+        };
+        SslProtocol "ssl-protocol" {
+            line.text(row.record.tls.map_or("", |tls| tls.protocol));
+        };
+        SslCipher "ssl-cipher" {
+            line.text(row.record.tls.map_or("", |tls| tls.cipher));
+        };
+        EdgeResponseResultType "x-edge-response-result-type" {
+            line.plain(row.record.response_result.as_str());
+        };
+        CsProtocolVersion "cs-protocol-version" {
+            line.plain(version(row.record.version));
+        };
+        FleStatus "fle-status" line.plain("-");
+        FleEncryptedFields "fle-encrypted-fields" line.plain("-");
+        CPort "c-port" line.digits(row.record.viewer.port().into());
+        TimeToFirstByte "time-to-first-byte" {
+            line.seconds(row.record.time_to_first_byte);
+        };
+        EdgeDetailedResultType "x-edge-detailed-result-type" {
+            line.plain(row.record.detailed.as_str(row.record.result));
+        };
+        ScContentType "sc-content-type" {
+            line.optional_bytes(row.record.content_type);
+        };
+        ScContentLen "sc-content-len" line.optional(row.record.content_length);
+        ScRangeStart "sc-range-start" {
+            line.optional(row.record.range.map(|(first, _)| first));
+        };
+        ScRangeEnd "sc-range-end" {
+            line.optional(row.record.range.map(|(_, last)| last));
+        };
+    }
+    usual {
+        TimestampMs "timestamp(ms)" line.digits(saturating(row.ended.as_millis()));
+        OriginCode "x-edgeseal-origin-code" {
+            line.text(row.record.origin_code.unwrap_or_default());
+        };
+    }
+    chosen {
+        OriginFbl match row.record.more.origin_first_byte {
+            Some(took) => line.seconds(took),
+            None => line.plain("-"),
+        };
+        Asn line.optional(row.record.more.asn.map(u64::from));
+        CCountry line.text(row.record.more.country.unwrap_or_default());
+        PathPattern line.text(row.record.more.path_pattern.unwrap_or_default());
+        DistributionId line.text(row.record.distribution.unwrap_or_default());
+    }
+}
+
+/// As [`json_line`], with these fields in this order.
+pub(super) fn json_line_of(fields: &[LogField], record: &Record<'_>, pop: &str, out: &mut Vec<u8>) {
+    let row = &Row::of(record, pop);
+    let line = &mut Line(out);
+    for (n, field) in fields.iter().enumerate() {
+        line.plain(if n == 0 { "{\"" } else { "\",\"" });
+        line.plain(field.name());
+        line.plain("\":\"");
+        write_value(*field, line, row);
+    }
     line.plain("\"}");
 }
 
@@ -75,7 +172,30 @@ pub fn json_line(record: &Record<'_>, pop: &str, out: &mut Vec<u8>) {
 const SECRETS: [&str; 5] =
     ["Signature", "Policy", "X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Credential"];
 
-/// The object so far, within its last value.
+/// Cookies that do (behaviour §11.2).
+const SECRET_COOKIES: [&[u8]; 2] = [b"CloudFront-Signature", b"CloudFront-Policy"];
+
+/// A record, and what else a line says.
+struct Row<'a> {
+    record: &'a Record<'a>,
+    pop: &'a str,
+    /// When the last byte left, since the epoch.
+    ended: Duration,
+}
+
+impl<'a> Row<'a> {
+    fn of(record: &'a Record<'a>, pop: &'a str) -> Self {
+        let started = record.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { record, pop, ended: started.saturating_add(record.time_taken) }
+    }
+}
+
+/// The distribution's domain name, or what stands for one.
+fn host<'a>(record: &Record<'a>) -> &'a str {
+    record.more.logged_as.map_or_else(|| record.distribution.unwrap_or_default(), |site| &*site.host)
+}
+
+/// The line so far, at the place of a value.
 struct Line<'a>(&'a mut Vec<u8>);
 
 impl Line<'_> {
@@ -84,8 +204,7 @@ impl Line<'_> {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    fn value(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
-        self.plain(name);
+    fn value(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.0.len();
         write(self.0);
         if self.0.len() == start {
@@ -93,25 +212,19 @@ impl Line<'_> {
         }
     }
 
-    fn text(&mut self, name: &'static str, value: &str) {
-        self.bytes(name, value.as_bytes());
+    fn text(&mut self, value: &str) {
+        self.bytes(value.as_bytes());
     }
 
-    fn optional_bytes(&mut self, name: &'static str, value: Option<&[u8]>) {
-        self.bytes(name, value.unwrap_or_default());
+    fn optional_bytes(&mut self, value: Option<&[u8]>) {
+        self.bytes(value.unwrap_or_default());
     }
 
-    fn bytes(&mut self, name: &'static str, value: &[u8]) {
-        self.value(name, |out| encode(out, value));
+    fn bytes(&mut self, value: &[u8]) {
+        self.value(|out| encode(out, value));
     }
 
-    fn number(&mut self, name: &'static str, value: u64) {
-        self.plain(name);
-        self.digits(value);
-    }
-
-    fn optional(&mut self, name: &'static str, value: Option<u64>) {
-        self.plain(name);
+    fn optional(&mut self, value: Option<u64>) {
         match value {
             Some(value) => self.digits(value),
             None => self.plain("-"),
@@ -131,18 +244,17 @@ impl Line<'_> {
     }
 
     /// Three decimals, rounded.
-    fn seconds(&mut self, name: &'static str, value: Duration) {
+    fn seconds(&mut self, value: Duration) {
         let millis = saturating(value.as_micros()).saturating_add(500) / 1000;
-        self.number(name, millis / 1000);
+        self.digits(millis / 1000);
         self.plain(".");
         self.three_digits(millis % 1000);
     }
 
-    fn address(&mut self, name: &'static str, address: IpAddr) {
+    fn address(&mut self, address: IpAddr) {
         use std::io::Write as _;
         match address {
             IpAddr::V4(address) => {
-                self.plain(name);
                 for (n, octet) in address.octets().into_iter().enumerate() {
                     if n > 0 {
                         self.plain(".");
@@ -151,23 +263,38 @@ impl Line<'_> {
                 }
             }
             IpAddr::V6(address) => {
-                self.plain(name);
                 write!(self.0, "{address}").expect("a Vec takes whatever is written");
             }
         }
     }
 
-    /// The beginning: `date` and `time`, when the last byte left, in UTC.
-    fn ended(&mut self, at: Duration) {
-        thread_local!(static LAST: Cell<(u64, Ended)> = const { Cell::new((u64::MAX, [0; 37])) });
-        let (secs, mut text) = LAST.get();
-        if secs != at.as_secs() {
-            text = ended(at.as_secs());
-            LAST.set((at.as_secs(), text));
-        }
-        self.0.extend_from_slice(&text);
+    /// The beginning in JSON: `date` and `time`, when the last byte left, in UTC.
+    fn began(&mut self, at: Duration) {
+        self.0.extend_from_slice(&second(at));
+    }
+
+    fn date(&mut self, at: Duration) {
+        self.0.extend_from_slice(&second(at)[DATE]);
+    }
+
+    fn time(&mut self, at: Duration) {
+        self.0.extend_from_slice(&second(at)[TIME]);
     }
 }
+
+/// `{"date":"2025-11-24","time":"16:00:01`, written once a second and thread.
+fn second(at: Duration) -> Ended {
+    thread_local!(static LAST: Cell<(u64, Ended)> = const { Cell::new((u64::MAX, [0; 37])) });
+    let (secs, mut text) = LAST.get();
+    if secs != at.as_secs() {
+        text = ended(at.as_secs());
+        LAST.set((at.as_secs(), text));
+    }
+    text
+}
+
+const DATE: Range<usize> = 9..19;
+const TIME: Range<usize> = 29..37;
 
 type Ended = [u8; 37];
 
@@ -207,6 +334,22 @@ fn redact(out: &mut Vec<u8>, query: &[u8]) {
         start = end + 1;
     }
     encode(out, &query[written..]);
+}
+
+/// Cookies without the values that grant access.
+fn redact_cookies(out: &mut Vec<u8>, cookies: &[u8]) {
+    for (n, cookie) in cookies.split(|b| *b == b';').enumerate() {
+        if n > 0 {
+            out.push(b';');
+        }
+        let name = cookie.iter().position(|b| *b == b'=').map_or(cookie, |mark| &cookie[..mark]);
+        if name.len() < cookie.len() && SECRET_COOKIES.contains(&name.trim_ascii()) {
+            encode(out, name);
+            out.extend_from_slice(b"=REDACTED");
+        } else {
+            encode(out, cookie);
+        }
+    }
 }
 
 /// However it is spelt: `%53ignature` and `signature` are secrets too.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::Piece;
+use super::queue::{Lost, Piece, Sink};
 
 /// Where the lines end up.
 pub(super) struct Sheet<W> {
@@ -11,24 +11,25 @@ pub(super) struct Sheet<W> {
     is_torn: bool,
 }
 
-/// So many lines did not get out whole, and why.
-#[derive(Debug)]
-pub(super) struct Lost {
-    pub(super) lines: u64,
-    pub(super) error: io::Error,
-}
-
 impl<W: Write> Sheet<W> {
     /// `out` stands at the beginning of a line, and does not buffer.
     pub(super) fn new(out: W) -> Self {
         Self { out, is_torn: false }
     }
 
-    /// Writes `piece`, as far as it can.
-    ///
-    /// # Errors
-    /// [`Lost`]: the rest of `piece` will not be written.
-    pub(super) fn write(&mut self, piece: &Piece) -> Result<(), Lost> {
+    /// Of `piece` only the first `written` bytes are out.
+    fn lose(&mut self, piece: &Piece, written: usize, error: io::Error) -> Lost {
+        if let Some(&last) = piece.bytes[..written].last() {
+            self.is_torn = last != b'\n';
+        }
+        // A line that lacks only its newline is whole: the next write begins with one.
+        let whole = piece.bytes.iter().take(written + 1).filter(|&&byte| byte == b'\n').count() as u64;
+        Lost { lines: piece.lines.saturating_sub(whole), error }
+    }
+}
+
+impl<W: Write + Send + 'static> Sink for Sheet<W> {
+    fn write(&mut self, piece: &Piece) -> Result<(), Lost> {
         let mut left = piece.bytes.as_slice();
         while !left.is_empty() {
             let next = if self.is_torn { b"\n" } else { left };
@@ -48,15 +49,5 @@ impl<W: Write> Sheet<W> {
             return Err(self.lose(piece, piece.bytes.len() - left.len(), error));
         }
         Ok(())
-    }
-
-    /// Of `piece` only the first `written` bytes are out.
-    fn lose(&mut self, piece: &Piece, written: usize, error: io::Error) -> Lost {
-        if let Some(&last) = piece.bytes[..written].last() {
-            self.is_torn = last != b'\n';
-        }
-        // A line that lacks only its newline is whole: the next write begins with one.
-        let whole = piece.bytes.iter().take(written + 1).filter(|&&byte| byte == b'\n').count() as u64;
-        Lost { lines: piece.lines.saturating_sub(whole), error }
     }
 }

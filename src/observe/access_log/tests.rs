@@ -1,13 +1,18 @@
+use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::mpsc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, channel};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use http::Version;
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::queue::{GATHER, MAX_BYTES};
 use super::*;
-use crate::observe::record::{DetailedResult, ResultType, TlsFacts};
+use crate::observe::record::{DetailedResult, LoggedAs, More, ResultType, TlsFacts};
 
 fn record() -> Record<'static> {
     Record {
@@ -36,6 +41,7 @@ fn record() -> Record<'static> {
         content_type: Some(b"image/png"),
         content_length: Some(1000),
         range: Some((0, 999)),
+        more: More::default(),
     }
 }
 
@@ -69,6 +75,61 @@ fn a_line_looks_like_cloudfronts() {
         r#""x-edgeseal-origin-code":"-"}"#,
     );
     assert_eq!(line(&record(), "EDG1-C1"), expected);
+}
+
+fn selected(fields: &[LogField], record: &Record<'_>) -> String {
+    let mut line = Vec::new();
+    line::json_line_of(fields, record, "EDG1-C1", &mut line);
+    String::from_utf8(line).unwrap()
+}
+
+fn tabs(record: &Record<'_>) -> String {
+    let mut line = Vec::new();
+    line::standard_line(record, "EDG1-C1", &mut line);
+    String::from_utf8(line).unwrap()
+}
+
+/// One list of fields, written in three ways.
+#[test]
+fn all_forms_say_the_same() {
+    let cookie = Some(&b"a=1"[..]);
+    let record = Record { more: More { cookie, ..More::default() }, ..record() };
+    let usual = &LogField::ALL[..LogField::USUAL];
+    assert_eq!(selected(usual, &record), line(&record, "EDG1-C1"));
+    let json: Value = serde_json::from_str(&line(&record, "EDG1-C1")).unwrap();
+    let values: Vec<_> = LogField::ALL[..LogField::STANDARD]
+        .iter()
+        .map(|field| json[field.name()].as_str().unwrap())
+        .collect();
+    assert_eq!(tabs(&record), values.join("\t"));
+}
+
+/// behaviour §12.9
+#[test]
+fn a_line_says_what_it_was_told_to() {
+    let site = LoggedAs { host: "d111111abcdef8.cloudfront.net".into(), shelf: None, cookies: true };
+    let more = More {
+        logged_as: Some(&site),
+        cookie: Some(b"a=\"1\"; CloudFront-Signature=SECRET; b; CloudFront-Policy=SECRET"),
+        origin_first_byte: Some(Duration::from_millis(12)),
+        path_pattern: Some("images/*.jpg"),
+        country: Some("DE"),
+        asn: Some(64_500),
+    };
+    let fields: Vec<_> = LogField::ALL[LogField::USUAL..].iter().copied().chain([LogField::Time]).collect();
+    assert_eq!(
+        selected(&fields, &Record { more, ..record() }),
+        concat!(
+            r#"{"origin-fbl":"0.012","asn":"64500","c-country":"DE","cache-behavior-path-pattern":"images/*.jpg","#,
+            r#""primary-distribution-id":"E2EXAMPLE","time":"16:00:01"}"#
+        )
+    );
+    let none = selected(&fields, &Record { distribution: None, ..record() });
+    assert_eq!(none.matches(":\"-\"").count(), fields.len() - 1, "{none}");
+    let line = parsed(&Record { more, ..record() });
+    assert_eq!(line["cs(Host)"], "d111111abcdef8.cloudfront.net");
+    let cookies = "a=%221%22;%20CloudFront-Signature=REDACTED;%20b;%20CloudFront-Policy=REDACTED";
+    assert_eq!(line["cs(Cookie)"], cookies);
 }
 
 #[test]
@@ -228,6 +289,9 @@ proptest! {
         };
         let line = line(&record, "EDG1\"-C1\n");
         prop_assert!(line.bytes().all(|b| (b'!'..=b'~').contains(&b)), "{line}");
+        let tabs = tabs(&record);
+        prop_assert_eq!(tabs.split('\t').count(), LogField::STANDARD);
+        prop_assert!(tabs.bytes().all(|b| b == b'\t' || (b'!'..=b'~').contains(&b)), "{tabs}");
         let value: Value = serde_json::from_str(&line).unwrap();
         let fields = value.as_object().unwrap();
         prop_assert_eq!(fields.len(), 35);
@@ -256,7 +320,9 @@ impl Write for Stuck {
 }
 
 fn log_to(out: impl Write + Send + 'static) -> AccessLog {
-    AccessLog { pop: "EDG1-C1".into(), queue: Some(Queue::start(out).unwrap()) }
+    let mut log = AccessLog::open(&AccessLogTarget::Off, "EDG1-C1".into()).unwrap();
+    log.lines = Some(Queue::start("access", Sheet::new(out)).unwrap());
+    log
 }
 
 #[test]
@@ -348,7 +414,7 @@ fn a_sleeping_writer_wakes_for_a_line() {
     let (entered, inside) = channel();
     drop(open_now);
     let log = log_to(Stuck { open, entered, written: Arc::default() });
-    let buffers = &log.queue.as_ref().unwrap().buffers;
+    let buffers = &log.lines.as_ref().unwrap().buffers;
     let begun = std::time::Instant::now();
     while !buffers.asleep.load(Ordering::Relaxed) {
         assert!(begun.elapsed() < Duration::from_secs(60), "it never sleeps");
@@ -460,6 +526,6 @@ fn off_is_nothing() {
     let log = AccessLog::open(&AccessLogTarget::Off, "EDG1-C1".into()).unwrap();
     log.write(&record());
     log.close();
-    assert!(log.queue.is_none());
+    assert!(!log.is_on());
     assert_eq!(log.dropped(), 0);
 }

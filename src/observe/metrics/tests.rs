@@ -5,10 +5,10 @@ use http::Version;
 
 use super::families::SECONDS;
 use super::*;
-use crate::observe::record::{DetailedResult, Record, ResultType};
+use crate::observe::record::{DetailedResult, More, Record, ResultType};
 
 /// interface.md, "Metrics", and ours.
-const NAMES: [(&str, &str); 26] = [
+const NAMES: [(&str, &str); 30] = [
     ("edgeseal_build_info", "gauge"),
     ("edgeseal_requests_total", "counter"),
     ("edgeseal_request_duration_seconds", "histogram"),
@@ -35,6 +35,10 @@ const NAMES: [(&str, &str); 26] = [
     ("edgeseal_config_last_reload_success_timestamp_seconds", "gauge"),
     ("edgeseal_http3_retries_total", "counter"),
     ("edgeseal_tls_handshakes", "gauge"),
+    ("edgeseal_log_dropped_total", "counter"),
+    ("edgeseal_log_uploads_total", "counter"),
+    ("edgeseal_log_files_dropped_total", "counter"),
+    ("edgeseal_log_backlog_bytes", "gauge"),
 ];
 
 const OPEN: Option<&str> = Some("application/openmetrics-text");
@@ -66,6 +70,7 @@ fn record(method: &str, status: u16, result: ResultType) -> Record<'_> {
         content_type: None,
         content_length: None,
         range: None,
+        more: More::default(),
     }
 }
 

@@ -43,6 +43,23 @@ fn agrees_with_the_published_vectors() {
     }
 }
 
+/// s3 §1.5: the published PUT, whose body is "Welcome to Amazon S3."
+#[test]
+fn a_body_is_signed_by_its_hash() {
+    let headers = [("date", "Fri, 24 May 2013 00:00:00 GMT"), ("x-amz-storage-class", "REDUCED_REDUNDANCY")];
+    let mut request = get("/test%24file.text", &headers);
+    request.method = http::Method::PUT;
+    let hash = digest::digest(&digest::SHA256, b"Welcome to Amazon S3.");
+    let signer = Signer::default();
+    signer.sign_body(&mut request, &long_lived(), "us-east-1", hash.as_ref(), vector_time()).unwrap();
+    assert_eq!(
+        header(&request, "x-amz-content-sha256"),
+        "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072"
+    );
+    let signature = "Signature=98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd";
+    assert!(header(&request, "authorization").ends_with(signature), "{}", header(&request, "authorization"));
+}
+
 /// s3 §1.4.
 #[test]
 fn signs_what_is_sent_unchanged_and_nothing_else() {

@@ -14,7 +14,7 @@ fn what_is_odd_is_said_and_harmless() {
         (
             with("/Logging/Enabled", json!(true)),
             "DistributionConfig.Logging",
-            "no log is written to a bucket",
+            "no log is written to this bucket",
         ),
         (
             with("/DefaultCacheBehavior/RealtimeLogConfigArn", json!("arn:…")),

@@ -235,6 +235,16 @@ fn who_is_let_in_and_by_which_tls() {
     assert_eq!(distribution.minimum_protocol_version, Some(SecurityPolicy::Tls13_2025));
 }
 
+/// behaviour §1.6, §12.8
+#[test]
+fn what_the_log_says_of_it() {
+    for (enabled, cookies, prefix) in [(true, true, "cdn/"), (false, false, "")] {
+        let logging = json!({"Enabled": enabled, "IncludeCookies": true, "Bucket": "l.s3.amazonaws.com", "Prefix": "cdn"});
+        let logging = config(&with("/Logging", logging)).distributions[0].logging.clone();
+        assert_eq!((logging.enabled, logging.include_cookies, &*logging.prefix), (true, cookies, prefix));
+    }
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let name = || {
         prop_oneof![

@@ -8,6 +8,7 @@ mod endpoint;
 mod error_response;
 mod geo;
 mod load;
+mod log;
 mod origin;
 mod origin_group;
 mod policies;

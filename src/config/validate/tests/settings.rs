@@ -191,22 +191,6 @@ fn cache() {
 }
 
 #[test]
-fn log() {
-    check([
-        error(with("[log]\nformat = \"jsn\""), "10: log.format", "not one of", "did you mean \"json\"?"),
-        error(with("[log]\naccess = \"\""), "10: log.access", "is not", "the path of a file"),
-    ]);
-    for (access, expected) in [
-        ("stdout", AccessLogTarget::Stdout),
-        ("off", AccessLogTarget::Off),
-        ("/var/log/edge.log", AccessLogTarget::File(PathBuf::from("/var/log/edge.log"))),
-    ] {
-        let log = config(&with(&format!("[log]\nformat = \"json\"\naccess = \"{access}\""))).log;
-        assert_eq!((log.format, log.access), (LogFormat::Json, expected));
-    }
-}
-
-#[test]
 fn cache_policies() {
     let policy = |keys: &str| with(&format!("[[cache_policy]]\nname = \"mine\"\n{keys}"));
     check([
