@@ -21,7 +21,7 @@ fn listen() {
         error(
             with("[listen]\nadmin = \"0.0.0.0:9090\""),
             "10: listen.admin",
-            "administrator keys are not supported yet, so only loopback",
+            "and without administrator keys by anybody",
             "127.0.0.1:9090",
         ),
         error(
