@@ -69,7 +69,7 @@ where
             if claim.is_signed_with(&key.secret, &body) {
                 return Ok((Caller::Administrator(key.id), body));
             }
-            tracing::warn!(id = &*key.id, "a request to the admin listener was signed with a wrong secret");
+            keys.warn_of_wrong_secret(&key.id, Timestamp::from_system_time(now));
             if is_open { Ok((Caller::Unknown, Bytes::new())) } else { Err(sigv4::wrong_signature()) }
         }
         Err(_) if is_open => Ok((Caller::Unknown, Bytes::new())),

@@ -7,19 +7,26 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::clock::Timestamp;
 use crate::config::{AdminKey, SecretSource};
 
 /// Characters of a secret. The AWS CLI's have 40; fewer than the least can be guessed.
 const SHORTEST: usize = 16;
 const LONGEST: usize = 1_024;
 
+/// Seconds between two warnings of a wrong secret.
+const WARNING: u64 = 60;
+
 /// Keys with which requests may be signed.
 #[derive(Debug)]
 pub struct Keys {
     sources: Vec<AdminKey>,
     known: RwLock<Vec<Key>>,
+    /// Second of the last warning of a wrong secret.
+    warned: AtomicU64,
 }
 
 /// An id, and its secret.
@@ -58,7 +65,7 @@ impl Keys {
             return Ok(None);
         }
         let known = RwLock::new(read(sources)?);
-        Ok(Some(Arc::new(Self { sources: sources.to_vec(), known })))
+        Ok(Some(Arc::new(Self { sources: sources.to_vec(), known, warned: AtomicU64::new(0) })))
     }
 
     /// Reads the secrets again. `true`: some are others now. After an error the last good ones stay.
@@ -87,6 +94,14 @@ impl Keys {
             fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0)
         };
         files.filter(is_open).cloned().map(Exposed).collect()
+    }
+
+    /// Somebody uses this key with a wrong secret. Said once a minute, for anybody can.
+    pub(super) fn warn_of_wrong_secret(&self, id: &str, now: Timestamp) {
+        let last = self.warned.load(Ordering::Relaxed);
+        if now.as_secs() >= last + WARNING && self.warned.swap(now.as_secs(), Ordering::Relaxed) == last {
+            tracing::warn!(id, "a request to the admin listener was signed with a wrong secret");
+        }
     }
 
     pub(super) fn find(&self, id: &str) -> Option<Key> {

@@ -130,16 +130,16 @@ struct Keyed {
 }
 
 impl Keyed {
-    async fn start(address: &str, variables: &[(&str, &str)], config: &str) -> Self {
+    async fn start(address: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (file, secret) = (folder.path().join("edge.toml"), folder.path().join("secret"));
-        let bucket = "[[distribution]]\nid = \"E1\"\n[[distribution.origin]]\nbucket = \"b\"\nregion = \"eu-west-1\"\n";
-        std::fs::write(&file, format!("{config}{bucket}")).unwrap();
+        let bucket = "[[distribution]]\nid = \"E1\"\n[[distribution.origin]]\nbucket = \"site-bucket\"\nregion = \"eu-west-1\"\n";
+        std::fs::write(&file, bucket).unwrap();
         std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
         let any = "127.0.0.1:0";
         let mut command = edgeseal(&["run", "--config", &file.display().to_string()]);
         command.args(["--http", any, "--https", any, "--admin", address]);
-        command.args(["--admin-key", &format!("{ID}={}", secret.display())]).envs(variables.iter().copied());
+        command.args(["--admin-key", &format!("{ID}={}", secret.display())]);
         command.env("AWS_ACCESS_KEY_ID", "AKIANOBODY").env("AWS_SECRET_ACCESS_KEY", "nothing");
         let mut running = Running::spawn(command);
         let admin = running.address("admin").await;
@@ -160,7 +160,7 @@ impl Keyed {
 
 #[tokio::test]
 async fn only_who_has_a_key_may_ask() {
-    let keyed = Keyed::start("127.0.0.1:0", &[], "").await;
+    let keyed = Keyed::start("127.0.0.1:0").await;
     let done = keyed.invalidate(ID, SECRET).await;
     assert_eq!(done.code, Some(0), "{done:?}");
     let done = finish(keyed.verb(&["explain", "--live", "https://a/b"], ID, SECRET)).await;
@@ -197,7 +197,8 @@ async fn two_keys_are_good_at_the_same_time() {
          [[admin.key]]\naccess_key_id = \"SECOND\"\nsecret_access_key_file = {:?}\n",
         file.display().to_string()
     );
-    let bucket = "[[distribution]]\n[[distribution.origin]]\nbucket = \"b\"\nregion = \"eu-west-1\"\n";
+    let bucket =
+        "[[distribution]]\n[[distribution.origin]]\nbucket = \"site-bucket\"\nregion = \"eu-west-1\"\n";
     let edge = folder.path().join("edge.toml");
     std::fs::write(&edge, format!("{config}{bucket}")).unwrap();
     let any = "127.0.0.1:0";
@@ -223,7 +224,7 @@ async fn two_keys_are_good_at_the_same_time() {
 /// What a probe or Prometheus asks for needs no key, by whatever name they know the edge; why it is not ready does.
 #[tokio::test]
 async fn beyond_loopback_health_and_counts_are_open() {
-    let keyed = Keyed::start("0.0.0.0:0", &[], "").await;
+    let keyed = Keyed::start("0.0.0.0:0").await;
     let admin = SocketAddr::from(([127, 0, 0, 1], keyed.admin.port()));
     for path in ["/healthz", "/metrics"] {
         let seen = plain(admin, Method::GET, path, &[("host", "edge.internal:9090")]).await;

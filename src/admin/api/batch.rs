@@ -10,7 +10,7 @@ pub(super) const MOST_PATHS: usize = 3_000;
 /// Characters; CloudFront names no limit.
 const LONGEST_REFERENCE: usize = 1_024;
 /// The batch's own elements beside its paths. Beyond it a batch has something in it that it should not have.
-const LIMITS: Limits = Limits { depth: 4, elements: 10 * MOST_PATHS };
+const LIMITS: Limits = Limits { depth: 5, elements: 10 * MOST_PATHS };
 
 /// What is to be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]

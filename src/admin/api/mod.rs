@@ -32,6 +32,8 @@ use crate::clock::Timestamp;
 
 /// Of one page; CloudFront's maximum, and what it takes when none is asked for (behaviour §12.14).
 const PAGE: usize = 100;
+/// Paths of an invalidation that the diagnostics name.
+const LOGGED: usize = 20;
 
 /// What the API does with the edge.
 pub trait Control: Send + Sync {
@@ -136,8 +138,8 @@ impl Api {
                     let message = "Your request contains one or more invalid invalidation paths";
                     Refusal::bad("InvalidArgument", format!("{message}: {why}."))
                 })?;
-                let Batch { paths, reference } = &batch;
-                tracing::info!(distribution, ?paths, reference, by = call.caller.name(), "invalidated");
+                let (count, paths) = (batch.paths.len(), &batch.paths[..batch.paths.len().min(LOGGED)]);
+                tracing::info!(distribution, count, ?paths, by = call.caller.name(), "invalidated");
                 let id = id('I', &fastrand::u128(..).to_be_bytes());
                 history.add(Past {
                     id,
