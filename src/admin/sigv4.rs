@@ -16,7 +16,7 @@ use super::api::Refusal;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "cloudfront";
-/// How far a caller's clock may be off (s3 §1.9: all services but S3).
+/// How far a caller's clock may be off (s3 §1.7: all services but S3).
 const WINDOW: Duration = Duration::from_secs(5 * 60);
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 /// More names than any caller has to sign.
