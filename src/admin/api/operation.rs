@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn methods_and_paths() {
         use Operation::*;
-        let table: &[(&str, &str, Result<Operation<'_>, (u16, &str)>)] = &[
+        type Expected = Result<Operation<'static>, (u16, &'static str)>;
+        let table: &[(&str, &str, Expected)] = &[
             ("GET", "distribution", Ok(ListDistributions)),
             ("GET", "distribution/", Ok(ListDistributions)),
             ("GET", "distribution/E1", Ok(GetDistribution("E1"))),

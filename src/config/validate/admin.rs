@@ -25,8 +25,14 @@ fn key(report: &mut Report, typed: &Typed<raw::AdminKey>) -> Option<AdminKey> {
     if raw.access_key_id.is_absent() {
         report.error(&typed.at.child("access_key_id"), "is missing", "name the key");
     }
-    let id = report.text(&raw.access_key_id, is_id, "4 to 128 letters, digits, hyphens or underscores");
-    let id = id.map(Arc::from);
+    let id = raw.access_key_id.given();
+    if let Some(typed) = id.filter(|typed| !is_id(&typed.value)) {
+        // Not quoted: the secret may stand in it.
+        let message = "is not 4 to 128 letters, digits, hyphens or underscores";
+        report.error(&typed.at, message, "write what callers are to give as their access key id");
+        return None;
+    }
+    let id = id.map(|typed| Arc::from(typed.value.as_str()));
     Some(AdminKey { access_key_id: id?, secret: secret(report, typed)? })
 }
 
