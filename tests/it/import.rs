@@ -139,7 +139,9 @@ fn what_is_told_of_a_toml_distribution_means_what_it_is() {
     let env = Environment { s3_endpoint: None, region: None, parallelism: 2 };
     // With CloudFront's own certificate nobody chooses a security policy.
     let (cert, key) = (Some("cert.pem".into()), Some("key.pem".into()));
-    let over = Overrides { tls_cert: cert, tls_key: key, ..Overrides::default() };
+    // Without a directory nothing is logged, and whither does not matter.
+    let log_directory = Some("logs".into());
+    let over = Overrides { tls_cert: cert, tls_key: key, log_directory, ..Overrides::default() };
     for name in WHOLE {
         let mut all = Vec::new();
         files(&fixtures().join(name), &mut all);

@@ -43,7 +43,7 @@ fn distribution(all: &Raw, raw: &raw::Distribution, config: &Config, built: &Dis
         "CacheBehaviors": list(others),
         "CustomErrorResponses": list(built.error_responses.iter().map(error_response)),
         "Comment": raw.comment.value().map_or("", String::as_str),
-        "Logging": { "Enabled": false, "IncludeCookies": false, "Bucket": "", "Prefix": "" },
+        "Logging": logging(config, built),
         "PriceClass": "PriceClass_All",
         "Enabled": built.enabled,
         "ViewerCertificate": certificate(config, built),
@@ -240,6 +240,18 @@ fn error_response((code, response): (&u16, &ErrorResponse)) -> Value {
         "ResponsePagePath": page.map_or("", |page| &*page.path),
         "ResponseCode": page.map_or_else(String::new, |page| page.status.as_u16().to_string()),
         "ErrorCachingMinTTL": response.min_ttl.as_secs(),
+    })
+}
+
+/// Of the standard log; the bucket is the one its files are sent to, if they are.
+fn logging(config: &Config, built: &Distribution) -> Value {
+    let standard = config.log.standard.as_ref().filter(|_| built.logging.enabled);
+    let upload = standard.and_then(|standard| standard.upload.as_ref()?.bucket.s3());
+    json!({
+        "Enabled": standard.is_some(),
+        "IncludeCookies": built.logging.include_cookies,
+        "Bucket": upload.map(|s3| format!("{}.s3.amazonaws.com", s3.bucket)).unwrap_or_default(),
+        "Prefix": standard.map_or("", |_| &*built.logging.prefix),
     })
 }
 
