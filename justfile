@@ -32,6 +32,10 @@ deny:
 acceptance binary='':
     {{ if binary == '' { '.ci/run acceptance' } else { 'tests/acceptance/run.py ' + quote(binary) } }}
 
+# CloudFront's API asked by the AWS CLI and boto3: BINARY, or a fresh debug build
+api binary='':
+    {{ if binary == '' { '.ci/run api' } else { 'tests/cloudfront-api/run.py ' + quote(binary) } }}
+
 # All that CI runs, in its order
 ci:
     .ci/run

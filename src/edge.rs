@@ -12,6 +12,7 @@ use rustls::RootCertStore;
 
 use crate::admin::{Check, Readiness};
 use crate::cache::Store;
+use crate::cache::invalidations::Number;
 use crate::clock::Timestamp;
 use crate::config::{self, Behavior, Config, ErrorResponse, GeoRestriction, Identity};
 use crate::geo;
@@ -91,13 +92,13 @@ pub struct HttpsPort {
 /// Why nothing was invalidated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotInvalidated {
-    #[error("NoSuchDistribution: no distribution has this id")]
+    #[error("no distribution has this id")]
     NoSuchDistribution,
     #[error("there are several distributions: name one")]
     Which,
-    #[error("InvalidArgument: no paths")]
+    #[error("there are no paths")]
     Nothing,
-    #[error("InvalidArgument: {path:?} {why}")]
+    #[error("{path:?} {why}")]
     Path { path: String, why: invalidation::Invalid },
 }
 
@@ -193,7 +194,7 @@ impl Edge {
     }
 
     /// Removes from the cache what `paths` name of a distribution; of the only one, if none is named. It holds for every
-    /// request that begins after this returns (behaviour §12.14). How many paths were named.
+    /// request that begins after this returns (behaviour §12.14). Which of the cache's invalidations it is.
     ///
     /// # Errors
     /// [`NotInvalidated`]; then nothing was removed.
@@ -202,7 +203,7 @@ impl Edge {
         distribution: Option<&str>,
         paths: &[String],
         now: Timestamp,
-    ) -> Result<usize, NotInvalidated> {
+    ) -> Result<Number, NotInvalidated> {
         let site = match (distribution, &self.distributions[..]) {
             (None, [only]) => only,
             (None, _) => return Err(NotInvalidated::Which),
@@ -225,9 +226,9 @@ impl Edge {
         if patterns.is_empty() {
             return Err(NotInvalidated::Nothing);
         }
-        self.store.invalidate(&site.id, &patterns, now);
+        let number = self.store.invalidate(&site.id, &patterns, now);
         self.metrics.invalidated();
-        Ok(paths.len())
+        Ok(number)
     }
 
     /// Some distribution's log says what viewers' cookies are.

@@ -18,7 +18,7 @@
 //! | [`listen`] | sockets, TLS, workers, draining | edge, pipeline |
 //! | [`observe`] | metrics, access log, diagnostics | config |
 //! | [`delivery`] | finished log files to their bucket | config, observe, origin |
-//! | [`admin`] | health, readiness, metrics, invalidation, explanations on a listener of their own | observe |
+//! | [`admin`] | health, readiness, metrics, CloudFront's API, explanations on a listener of their own | config, observe |
 //! | [`server`] | edge, listeners and admin joined: what `run`, `demo` and the tests start | edge, listen, admin, delivery |
 //! | [`cli`] | arguments to exit code | everybody |
 //!

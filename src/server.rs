@@ -1,6 +1,7 @@
 //! A running edge: configuration, edge, listeners and admin joined. `run`, `demo` and the integration tests start
 //! the same thing.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
@@ -9,12 +10,13 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
-use crate::admin::{self, Admin, Asked, Check, Invalidation, Refused};
+use crate::admin::keys::{KeyError, Keys};
+use crate::admin::{self, Admin, Api, Asked, Check, Control, Described};
 use crate::clock;
 use crate::config::log::LogUpload;
 use crate::config::{self, Config};
 use crate::delivery::Delivery;
-use crate::edge::{self, BuildError, Edge, NotInvalidated};
+use crate::edge::{self, BuildError, Edge};
 use crate::listen::certs::{self, Certificates};
 use crate::listen::tickets::{TicketKeyError, TicketKeys};
 use crate::listen::{self, Handshakes, Serving};
@@ -50,6 +52,8 @@ pub enum StartError {
     Certificates(String),
     #[error("tls.ticket_key_file: {0}")]
     TicketKeys(#[from] TicketKeyError),
+    #[error("admin.key: {0}")]
+    AdminKeys(#[from] KeyError),
 }
 
 /// Between two looks for something to sweep.
@@ -58,8 +62,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 const DROPPED: Duration = Duration::from_secs(10);
 /// How long the end waits for the last log files to be sent.
 const LAST_FILES: Duration = Duration::from_secs(10);
-/// Between two looks at the file of ticket keys.
-const TICKET_KEYS: Duration = Duration::from_secs(30);
+/// Between two looks at the files of ticket keys and of administrators' secrets.
+const KEY_FILES: Duration = Duration::from_secs(30);
 
 /// Binds, builds and serves. `credentials` is asked once for each origin, and for the bucket of the logs.
 ///
@@ -75,6 +79,7 @@ pub async fn start(
         metrics.cert_not_after(&name, not_after);
     }
     let ticket_keys = config.tls.ticket_key_file.as_deref().map(TicketKeys::load).transpose()?;
+    let admin_keys = Keys::load(&config.admin.keys)?;
     let log = AccessLog::of(config)?;
     let bound = listen::bind(&config.listen, config.has_http3())?;
     let (http, https, admin) = (bound.http, bound.https, bound.admin);
@@ -87,7 +92,7 @@ pub async fn start(
     let (stop_admin, admin_stopped) = watch::channel(false);
     let admin_task = tokio::spawn(admin::serve(
         tokio::net::TcpListener::from_std(admin_listener)?,
-        admin_of(&edge, certificates),
+        admin_of(config, &edge, certificates, admin_keys.clone()),
         admin_stopped,
     ));
     tokio::spawn(sweep(Arc::downgrade(&edge)));
@@ -100,32 +105,41 @@ pub async fn start(
         if let Some(warning) = keys.warning() {
             tracing::warn!("{warning}");
         }
-        tokio::spawn(read_again(keys, Arc::downgrade(&edge)));
+        tokio::spawn(follow("the keys for session tickets", move || keys.reload(), Arc::downgrade(&edge)));
+    }
+    if let Some(keys) = admin_keys {
+        keys.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        tokio::spawn(follow("administrators' secrets", move || keys.reload(), Arc::downgrade(&edge)));
     }
     Ok(Server { http, https, admin, edge, serving, stop_admin, admin_task, delivery, background })
 }
 
-/// Follows the file of ticket keys for as long as there is an edge.
-async fn read_again(keys: Arc<TicketKeys>, edge: Weak<Edge>) {
-    let mut ticks = tokio::time::interval(TICKET_KEYS);
+/// Reads something again and again, for as long as there is an edge. `true`: it has changed.
+async fn follow<E: Display + Send + 'static>(
+    what: &'static str,
+    reload: impl Fn() -> Result<bool, E> + Send + Sync + 'static,
+    edge: Weak<Edge>,
+) {
+    let mut ticks = tokio::time::interval(KEY_FILES);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let reload = Arc::new(reload);
     let mut failed = false;
     while edge.strong_count() > 0 {
         ticks.tick().await;
-        let reading = Arc::clone(&keys);
-        match tokio::task::spawn_blocking(move || reading.reload()).await {
+        let reading = Arc::clone(&reload);
+        match tokio::task::spawn_blocking(move || reading()).await {
             Ok(Ok(changed)) => {
                 failed = false;
                 if changed {
-                    tracing::info!("the keys for session tickets are new");
+                    tracing::info!("{what} are new");
                 }
             }
             Ok(Err(error)) if !failed => {
                 failed = true;
-                tracing::warn!("the keys for session tickets stay as they were: {error}");
+                tracing::warn!("{what} stay as they were: {error}");
             }
             Ok(Err(_)) => {}
-            Err(_) => tracing::error!("reading the keys for session tickets panicked"),
+            Err(_) => tracing::error!("reading {what} panicked"),
         }
     }
 }
@@ -223,7 +237,12 @@ fn certificates(config: &Config) -> Result<Certificates, StartError> {
     Ok(certificates)
 }
 
-fn admin_of(edge: &Arc<Edge>, certificates: Arc<Certificates>) -> Admin {
+fn admin_of(
+    config: &Config,
+    edge: &Arc<Edge>,
+    certificates: Arc<Certificates>,
+    keys: Option<Arc<Keys>>,
+) -> Admin {
     let gauges = Arc::downgrade(edge);
     edge.metrics.set_scrape_hook(Box::new(move |_| {
         if let Some(edge) = gauges.upgrade() {
@@ -231,12 +250,14 @@ fn admin_of(edge: &Arc<Edge>, certificates: Arc<Certificates>) -> Admin {
         }
     }));
     let metrics = Arc::clone(&edge.metrics);
-    let (edge, invalidating, explaining) = (Arc::clone(edge), Arc::clone(edge), Arc::clone(edge));
+    let controlled = Controlled { edge: Arc::clone(edge), distributions: described(config) };
+    let (edge, explaining) = (Arc::clone(edge), Arc::clone(edge));
     Admin {
         metrics,
         readiness: Arc::new(move || edge.readiness(certificates_check(&certificates))),
-        invalidate: Arc::new(move |invalidation| invalidate(&invalidating, invalidation)),
+        api: Arc::new(Api::new(controlled)),
         explain: Arc::new(move |asked| explain(&explaining, asked)),
+        keys,
     }
 }
 
@@ -247,15 +268,37 @@ fn explain(edge: &Edge, asked: &Asked) -> Result<String, String> {
     serde_json::to_string(&explanation).map_err(|error| error.to_string())
 }
 
-/// It has taken effect when this returns; the memory is freed behind everybody's back.
-fn invalidate(edge: &Arc<Edge>, invalidation: &Invalidation) -> Result<usize, Refused> {
-    let Invalidation { distribution, paths } = invalidation;
-    let count = edge.invalidate(distribution.as_deref(), paths, clock::now()).map_err(|why| match why {
-        NotInvalidated::NoSuchDistribution => Refused::NoSuchDistribution(why.to_string()),
-        _ => Refused::Invalid(why.to_string()),
-    })?;
-    tracing::info!(distribution, ?paths, "invalidated");
-    Ok(count)
+/// The edge as CloudFront's API sees it.
+struct Controlled {
+    edge: Arc<Edge>,
+    distributions: Arc<[Described]>,
+}
+
+impl Control for Controlled {
+    fn distributions(&self) -> Arc<[Described]> {
+        Arc::clone(&self.distributions)
+    }
+
+    fn invalidate(&self, distribution: &str, paths: &[String]) -> Result<u64, String> {
+        self.edge.invalidate(Some(distribution), paths, clock::now()).map_err(|why| why.to_string())
+    }
+
+    fn swept_up_to(&self) -> u64 {
+        self.edge.store.swept_up_to()
+    }
+}
+
+fn described(config: &Config) -> Arc<[Described]> {
+    let since = clock::now();
+    let described = |distribution: &config::Distribution| Described {
+        id: Arc::clone(&distribution.id),
+        domain_name: (distribution.domain_name.clone())
+            .or_else(|| distribution.aliases.first().cloned())
+            .unwrap_or_default(),
+        document: distribution.document.clone(),
+        since,
+    };
+    config.distributions.iter().map(described).collect()
 }
 
 fn certificates_check(certificates: &Certificates) -> Check {

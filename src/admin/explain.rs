@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode, Uri};
 use http_body_util::Full;
 use percent_encoding::percent_decode_str;
 
@@ -22,8 +22,8 @@ pub struct Asked {
     pub viewer: Option<IpAddr>,
 }
 
-pub(super) fn answer<B>(admin: &Admin, request: &Request<B>) -> Response<Full<Bytes>> {
-    match asked(request.uri().query().unwrap_or_default()).and_then(|asked| (admin.explain)(&asked)) {
+pub(super) fn answer(admin: &Admin, uri: &Uri) -> Response<Full<Bytes>> {
+    match asked(uri.query().unwrap_or_default()).and_then(|asked| (admin.explain)(&asked)) {
         Ok(json) => respond(StatusCode::OK, JSON, json),
         Err(why) => error(StatusCode::BAD_REQUEST, &why),
     }

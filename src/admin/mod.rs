@@ -1,8 +1,14 @@
-//! The admin listener: health, readiness, metrics, invalidation, explanations. HTTP/1.1 on a loopback address, never a public one.
+//! The admin listener: health, readiness, metrics, CloudFront's API, explanations. HTTP/1.1, never on a public address.
+//!
+//! Without administrator keys it is on loopback, and answers whoever is there. With them it may be elsewhere, and what tells
+//! more than health and counts must be asked for with a signature.
 
 mod answer;
+pub(crate) mod api;
+mod crowd;
 mod explain;
-mod invalidate;
+pub mod keys;
+mod sigv4;
 #[cfg(test)]
 mod tests;
 
@@ -20,13 +26,18 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::observe::metrics::Metrics;
+pub use api::{Api, Control, Described};
+use crowd::{Crowd, Place};
 pub use explain::Asked;
-pub use invalidate::{Invalidation, Refused};
+use keys::Keys;
 
 /// Connections served at a time; more wait to be accepted.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 128;
 /// Before the next `accept` after one that failed: no file descriptor is free, and that takes time to change.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bytes of a request's head.
+const HEAD: usize = 64 << 10;
 
 const TIMEOUTS: Timeouts = Timeouts { header_read: Duration::from_secs(10), stop: Duration::from_secs(2) };
 
@@ -44,12 +55,32 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Asked on every `/readyz`; must be quick.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
-    pub invalidate: Arc<Invalidate>,
+    pub api: Arc<Api>,
     pub explain: Arc<Explain>,
+    /// `None`: there are none, and the listener is on loopback.
+    pub keys: Option<Arc<Keys>>,
 }
 
-/// How many paths were named.
-pub type Invalidate = dyn Fn(&Invalidation) -> Result<usize, Refused> + Send + Sync;
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Caller {
+    /// There are no keys: whoever reaches loopback.
+    Local,
+    /// By the id of the key.
+    Administrator(Arc<str>),
+    /// There are keys, and this one has not signed.
+    Unknown,
+}
+
+impl Caller {
+    fn name(&self) -> &str {
+        match self {
+            Self::Local => "local",
+            Self::Administrator(id) => id,
+            Self::Unknown => "unknown",
+        }
+    }
+}
 
 /// JSON, or what of the question cannot be read.
 pub type Explain = dyn Fn(&Asked) -> Result<String, String> + Send + Sync;
@@ -89,14 +120,17 @@ async fn serve_within(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
+    let crowd = Crowd::default();
+    let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     loop {
         tokio::select! {
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(serve_connection(timeouts, stream, admin.clone(), stop.clone()));
-                }
+                Ok((stream, peer)) => if let Some(place) = crowd.enter(peer.ip()) {
+                    let listener = (admin.clone(), is_local);
+                    connections.spawn(serve_connection(timeouts, (stream, place), listener, stop.clone()));
+                },
                 Err(error) => {
                     tracing::warn!(%error, "the admin listener cannot accept");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -112,16 +146,17 @@ async fn serve_within(
 
 async fn serve_connection(
     timeouts: Timeouts,
-    stream: TcpStream,
-    admin: Admin,
+    (stream, _place): (TcpStream, Place),
+    (admin, is_local): (Admin, bool),
     mut stop: watch::Receiver<bool>,
 ) {
     let service = service_fn(|request| {
         let admin = admin.clone();
-        async move { Ok::<_, Infallible>(answer::answer(&admin, request).await) }
+        async move { Ok::<_, Infallible>(answer::answer(&admin, request, is_local).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .max_buf_size(HEAD)
         .header_read_timeout(timeouts.header_read)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);

@@ -14,10 +14,34 @@ struct Running {
 }
 
 async fn start() -> Running {
-    start_with(TIMEOUTS).await
+    start_with(TIMEOUTS, None).await
 }
 
-async fn start_with(timeouts: Timeouts) -> Running {
+/// One distribution.
+struct Nothing;
+
+impl Control for Nothing {
+    fn distributions(&self) -> Arc<[Described]> {
+        let document = crate::config::Document::new(serde_json::json!({ "Comment": "mine" }));
+        let described = |id: &str| Described {
+            id: id.into(),
+            domain_name: "".into(),
+            document: document.clone(),
+            since: crate::clock::Timestamp::from_secs(0),
+        };
+        Arc::new([described("E1")])
+    }
+
+    fn invalidate(&self, _: &str, _: &[String]) -> Result<u64, String> {
+        Ok(1)
+    }
+
+    fn swept_up_to(&self) -> u64 {
+        0
+    }
+}
+
+async fn start_with(timeouts: Timeouts, keys: Option<Arc<Keys>>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
@@ -29,15 +53,12 @@ async fn start_with(timeouts: Timeouts) -> Running {
             Readiness { ready: ok, checks: vec![Check { name: "draining", ok, detail: "a \"why\"".into() }] }
         }
     };
-    let invalidate = |invalidation: &Invalidation| match invalidation.distribution.as_deref() {
-        None | Some("known") => Ok(invalidation.paths.len()),
-        Some(other) => Err(Refused::NoSuchDistribution(other.to_owned())),
-    };
     let admin = Admin {
         metrics: Metrics::new(),
         readiness: Arc::new(readiness),
-        invalidate: Arc::new(invalidate),
+        api: Arc::new(Api::new(Nothing)),
         explain: Arc::new(|asked| Ok(asked.url.clone())),
+        keys,
     };
     Running { address, ready, stop, task: tokio::spawn(serve_within(timeouts, listener, admin, stopped)) }
 }
@@ -60,28 +81,101 @@ async fn ask(address: SocketAddr, line: &str, headers: &str) -> (String, String)
 
 const LOCAL: &str = "Host: localhost\r\n";
 
+const CREATE: &str = "POST /2020-05-31/distribution/E1/invalidation";
+const BATCH: &str = "<InvalidationBatch><Paths><Quantity>1</Quantity><Items><Path>/a</Path></Items></Paths>\
+                     <CallerReference>r</CallerReference></InvalidationBatch>";
+
+fn with_body(headers: &str, body: &str) -> String {
+    format!("{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+}
+
 #[tokio::test]
-async fn only_a_well_formed_invalidation_is_carried_out() {
-    const JSON: &str = "Content-Type: application/json\r\n";
+async fn the_api_answers_as_cloudfronts() {
     let running = start().await;
-    let table = [
-        ("POST", JSON, r#"{"paths":["/a","/b*"]}"#, "200", r#"{"invalidated_paths":2}"#),
-        ("POST", JSON, r#"{"distribution":"known","paths":["/a"]}"#, "200", r#"{"invalidated_paths":1}"#),
-        ("POST", JSON, r#"{"distribution":"other","paths":["/a"]}"#, "404", r#"{"error":"other"}"#),
-        ("POST", JSON, r#"{"paths":["/a"],"path":"/b"}"#, "400", "unknown field `path`"),
-        ("POST", JSON, r#"{"paths":"/a"}"#, "400", "not an invalidation"),
-        ("POST", JSON, "", "400", "not an invalidation"),
-        // What a page on the web can have a browser send without asking first.
-        ("POST", "Content-Type: text/plain\r\n", r#"{"paths":["/a"]}"#, "415", "application/json"),
-        ("POST", "", r#"{"paths":["/a"]}"#, "415", "application/json"),
-        ("GET", "", "", "405", "only POST"),
-    ];
-    for (method, kind, body, status, expected) in table {
-        let length = body.len();
-        let headers = format!("{LOCAL}{kind}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
-        let (head, answer) = ask(running.address, &format!("{method} /invalidate"), &headers).await;
-        assert!(head.starts_with(&format!("http/1.1 {status}")), "{method} {kind} {body}: {head}");
-        assert!(answer.contains(expected), "{method} {kind} {body}: {answer}");
+    let (head, body) = ask(running.address, CREATE, &with_body(LOCAL, BATCH)).await;
+    assert!(head.starts_with("http/1.1 201"), "{head}");
+    for field in [
+        "\r\nlocation: http://localhost/2020-05-31/distribution/e1/invalidation/i",
+        "\r\ncontent-type: text/xml\r\n",
+        "\r\nx-amzn-requestid: ",
+        "\r\ncache-control: no-store\r\n",
+    ] {
+        assert!(head.contains(field), "{field:?} in {head}");
+    }
+    assert!(body.contains("<Status>InProgress</Status>"), "{body}");
+    let (head, body) = ask(running.address, "GET /2020-05-31/distribution/E1/config", LOCAL).await;
+    assert!(head.starts_with("http/1.1 200") && head.contains("\r\netag: e"), "{head}");
+    assert!(body.contains("<Comment>mine</Comment></DistributionConfig>"), "{body}");
+    let (head, body) = ask(running.address, "DELETE /2020-05-31/distribution/E1/invalidation", LOCAL).await;
+    assert!(head.starts_with("http/1.1 405") && head.contains("\r\nallow: get, post\r\n"), "{head}");
+    let id = head.split("x-amzn-requestid: ").nth(1).unwrap().split("\r\n").next().unwrap();
+    assert!(id.len() == 36 && id.as_bytes()[14] == b'4', "{id}");
+    assert!(body.contains(&format!("<RequestId>{id}</RequestId>")), "{body}");
+}
+
+/// A page on the web can have a browser post to loopback, and need not see the answer.
+#[tokio::test]
+async fn a_page_on_the_web_invalidates_nothing() {
+    let running = start().await;
+    for (fields, status) in [
+        ("", "201"),
+        ("Content-Type: application/xml\r\n", "201"),
+        ("Content-Type: text/xml; charset=utf-8\r\n", "201"),
+        ("Sec-Fetch-Site: none\r\n", "201"),
+        ("Content-Type: text/plain\r\n", "415"),
+        ("Content-Type: application/x-www-form-urlencoded\r\n", "415"),
+        ("Content-Type: application/xml\r\nOrigin: https://evil.example\r\n", "403"),
+        ("Origin: null\r\n", "403"),
+        ("Sec-Fetch-Site: cross-site\r\n", "403"),
+        ("Sec-Fetch-Site: same-site\r\n", "403"),
+    ] {
+        let headers = with_body(&format!("{LOCAL}{fields}"), BATCH);
+        let (head, _) = ask(running.address, CREATE, &headers).await;
+        assert_eq!(head.split(' ').nth(1), Some(status), "{fields}");
+        assert!(!head.contains("access-control"), "{head}");
+    }
+    let preflight = format!("{LOCAL}Origin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\n");
+    let (head, _) =
+        ask(running.address, "OPTIONS /2020-05-31/distribution/E1/invalidation", &preflight).await;
+    assert!(head.starts_with("http/1.1 403") && !head.contains("access-control"), "{head}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_not_read() {
+    let running = start().await;
+    let headers = with_body(LOCAL, &"x".repeat((1 << 20) + 1));
+    let (head, body) = ask(running.address, CREATE, &headers).await;
+    assert!(head.starts_with("http/1.1 413") && body.contains("BatchTooLarge"), "{head}{body}");
+}
+
+#[tokio::test]
+async fn with_keys_all_but_health_needs_a_signature() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "a-secret-of-an-administrator").unwrap();
+    let secret = crate::config::SecretSource::File(file);
+    let keys = Keys::load(&[crate::config::AdminKey { access_key_id: "ADMIN1".into(), secret }]).unwrap();
+    let running = start_with(TIMEOUTS, keys).await;
+    for (line, headers, status, code) in [
+        ("GET /healthz", LOCAL, "200", "ok"),
+        ("GET /metrics", LOCAL, "200", "edgeseal_"),
+        ("GET /readyz", LOCAL, "200", "\"detail\":\"\""),
+        ("GET /readyz", "Host: localhost\r\nAuthorization: Basic YTpi\r\n", "200", "\"detail\":\"\""),
+        ("GET /healthz", "Host: evil.example\r\n", "403", "Host"),
+        ("GET /explain?url=x", LOCAL, "403", "MissingAuthenticationToken"),
+        ("GET /2020-05-31/distribution", LOCAL, "403", "MissingAuthenticationToken"),
+        ("GET /2020-05-31/distribution", "Host: edge.example\r\n", "403", "MissingAuthenticationToken"),
+        ("GET /nowhere", LOCAL, "403", "MissingAuthenticationToken"),
+        (
+            "GET /2020-05-31/distribution",
+            "Host: localhost\r\nAuthorization: Basic YTpi\r\n",
+            "400",
+            "IncompleteSignature",
+        ),
+    ] {
+        let (head, body) = ask(running.address, line, headers).await;
+        assert_eq!(head.split(' ').nth(1), Some(status), "{line} {headers}: {body}");
+        assert!(body.contains(code), "{line} {headers}: {body}");
     }
 }
 
@@ -95,12 +189,12 @@ async fn paths_and_methods_are_answered() {
         (
             "GET /nowhere",
             "404",
-            r#"{"error":"no such path; there are /healthz, /readyz, /metrics, /explain and /invalidate"}"#,
+            r#"{"error":"no such path; there are /healthz, /readyz, /metrics, /explain and /2020-05-31/distribution"}"#,
         ),
         (
             "POST /nowhere",
             "404",
-            r#"{"error":"no such path; there are /healthz, /readyz, /metrics, /explain and /invalidate"}"#,
+            r#"{"error":"no such path; there are /healthz, /readyz, /metrics, /explain and /2020-05-31/distribution"}"#,
         ),
         ("DELETE /metrics", "405", r#"{"error":"only GET and HEAD"}"#),
     ] {
@@ -169,7 +263,7 @@ async fn a_body_is_ignored() {
 async fn stopping_closes_idle_connections_and_ends() {
     // Neither timeout may be what ends it.
     let long = Duration::from_secs(300);
-    let running = start_with(Timeouts { header_read: long, stop: long }).await;
+    let running = start_with(Timeouts { header_read: long, stop: long }, None).await;
     let address = running.address;
     let idle = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
@@ -192,7 +286,7 @@ async fn stopping_closes_idle_connections_and_ends() {
 /// Also the time that an idle connection has for its next request.
 #[tokio::test]
 async fn a_head_that_does_not_end_is_not_waited_for() {
-    let running = start_with(Timeouts { header_read: Duration::from_millis(50), ..TIMEOUTS }).await;
+    let running = start_with(Timeouts { header_read: Duration::from_millis(50), ..TIMEOUTS }, None).await;
     let address = running.address;
     let answer = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();

@@ -61,8 +61,8 @@ impl Invalidations {
         self.latest.load(Ordering::Acquire)
     }
 
-    /// Takes effect for everything that begins after it returns.
-    pub fn add(&self, distribution: &str, patterns: &[Pattern], now: Timestamp) {
+    /// Takes effect for everything that begins after it returns. Its number.
+    pub fn add(&self, distribution: &str, patterns: &[Pattern], now: Timestamp) -> Number {
         let mut rules = self.write();
         let number = self.latest() + 1;
         for pattern in patterns {
@@ -70,6 +70,7 @@ impl Invalidations {
         }
         rules.batches.insert(number, now);
         self.latest.store(number, Ordering::Release);
+        number
     }
 
     /// As [`Self::add`], of the target that this key names, in all variants of headers and cookies.

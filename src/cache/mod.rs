@@ -20,6 +20,7 @@ use crate::clock::Timestamp;
 use crate::policy::invalidation::Pattern;
 use budget::Budget;
 use inflight::Inflight;
+use invalidations::Number;
 use memory::Memory;
 use slices::Slices;
 
@@ -58,9 +59,15 @@ impl Store {
     }
 
     /// Removes what `patterns` name of a distribution. It takes effect for every request that begins after this returns,
-    /// and costs what it names; [`Store::sweep`] frees the memory later.
-    pub fn invalidate(&self, distribution: &str, patterns: &[Pattern], now: Timestamp) {
-        self.memory.invalidations().add(distribution, patterns, now);
+    /// and costs what it names; [`Store::sweep`] frees the memory later. Its number.
+    pub fn invalidate(&self, distribution: &str, patterns: &[Pattern], now: Timestamp) -> Number {
+        self.memory.invalidations().add(distribution, patterns, now)
+    }
+
+    /// Of all invalidations up to this one nothing is left in memory.
+    #[must_use]
+    pub fn swept_up_to(&self) -> Number {
+        self.memory.invalidations().swept_up_to()
     }
 
     /// Nothing has been invalidated since the last sweep.

@@ -8,8 +8,9 @@ use aws_credential_types::Credentials;
 use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::admin::{self, Client, Signing};
 use super::source::{self, Overriding, Source};
-use super::{FAILED, admin, print, say};
+use super::{FAILED, print, say};
 use crate::clock;
 use crate::config::{AccessLogTarget, Config};
 use crate::edge::Edge;
@@ -32,6 +33,8 @@ pub(super) struct Explain {
     /// Ask the edge that runs there, which knows what is cached now, instead of reading a configuration
     #[arg(long, conflicts_with = "source")]
     live: bool,
+    #[command(flatten)]
+    signing: Signing,
     #[arg(long, default_value = "GET", value_name = "METHOD")]
     method: String,
     /// A field of the viewer's request, `Name: value`; may be repeated
@@ -103,10 +106,8 @@ impl Explain {
             target.push_str(&format!("&viewer={}", encoded(&viewer.to_string())));
         }
         let address = self.over.admin().unwrap_or(admin::DEFAULT);
-        match admin::request(address, "GET", &target, "")? {
-            (200, body) => Ok(body),
-            refused => Err(admin::reason(&refused)),
-        }
+        let answer = Client::new(address, &self.signing)?.request("GET", &target, "")?;
+        if answer.status == 200 { Ok(answer.body) } else { Err(answer.reason()) }
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) struct Overriding {
     /// Address of the HTTPS listener
     #[arg(long, env = "EDGESEAL_HTTPS", value_name = "ADDR")]
     https: Option<String>,
-    /// Address of the admin listener; loopback only
+    /// Address of the admin listener; loopback only, unless there are administrator keys
     #[arg(long, env = "EDGESEAL_ADMIN", value_name = "ADDR")]
     admin: Option<String>,
     /// Certificate chain, PEM; without one a self-signed certificate is made at start
@@ -58,6 +58,9 @@ pub(super) struct Overriding {
     /// Folder for access logs as CloudFront writes them
     #[arg(long, env = "EDGESEAL_LOG_DIRECTORY", value_name = "DIR")]
     log_directory: Option<PathBuf>,
+    /// An administrator's key and the file of its secret, in the place of the configuration's; may be repeated
+    #[arg(long, env = "EDGESEAL_ADMIN_KEY", value_name = "ID=FILE", value_delimiter = ',')]
+    admin_key: Vec<String>,
     #[command(flatten)]
     accepting: Accepting,
 }
@@ -101,6 +104,7 @@ pub(super) fn load(source: &Source, over: &Overriding) -> Result<Loaded, Vec<Fin
         log: over.log.clone(),
         geo_database: over.geo_database.clone(),
         log_directory: over.log_directory.clone(),
+        admin_keys: over.admin_key.clone(),
     };
     if let Some(url) = &source.bucket {
         return config::from_bucket_url(url, over.region.as_deref(), &environment, &overrides);

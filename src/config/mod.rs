@@ -4,6 +4,7 @@
 //! The names follow CloudFront's `DistributionConfig`, in TOML's snake case, so that what a user knows of one is
 //! true of the other.
 
+pub mod document;
 pub mod finding;
 pub mod import;
 pub mod log;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 
+pub use document::Document;
 pub use finding::{Finding, Place, Severity};
 use log::{LogField, Logging, StandardLog};
 use response_headers::ResponseHeadersPolicy;
@@ -44,6 +46,7 @@ pub struct Config {
     pub log: Log,
     /// At least one; ids are unique.
     pub distributions: Vec<Distribution>,
+    pub admin: Admin,
 }
 
 impl Config {
@@ -66,7 +69,7 @@ pub struct Identity {
 pub struct Listen {
     pub http: SocketAddr,
     pub https: SocketAddr,
-    /// Always a loopback address: no administrator keys can be configured yet.
+    /// A loopback address, unless there are administrator keys.
     pub admin: SocketAddr,
     /// The port that redirects name, whatever the `Host` header said. `None`: see interface.md.
     pub public_https_port: Option<u16>,
@@ -82,6 +85,28 @@ pub struct Listen {
     pub unproven_handshakes: usize,
     /// Unfinished TLS handshakes of each worker; further connections wait to be accepted. At least 1.
     pub handshakes: usize,
+}
+
+/// Who may use the admin listener.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Admin {
+    /// Empty: whoever reaches its loopback address. Otherwise requests must be signed with one of them.
+    pub keys: Vec<AdminKey>,
+}
+
+/// An administrator's key. Its secret is read when the edge starts, and is not part of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminKey {
+    pub access_key_id: Arc<str>,
+    pub secret: SecretSource,
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    File(PathBuf),
+    /// The name of an environment variable.
+    Variable(Arc<str>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +213,8 @@ pub struct Distribution {
     pub http3: bool,
     pub geo_restriction: Option<GeoRestriction>,
     pub logging: Logging,
+    /// The same in CloudFront's own form: as it was exported, or made from what is above.
+    pub document: Document,
 }
 
 /// Who is let in, by ISO 3166-1 alpha-2 codes (behaviour §12.1).
@@ -496,6 +523,8 @@ pub struct Overrides {
     pub log: Option<String>,
     pub geo_database: Option<PathBuf>,
     pub log_directory: Option<PathBuf>,
+    /// `ACCESS-KEY-ID=FILE` each; any replaces all of the file's.
+    pub admin_keys: Vec<String>,
 }
 
 /// A configuration that would start, and what is worth saying about it nevertheless.

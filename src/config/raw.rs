@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Finding, Overrides, Place, Severity};
+use super::{Document, Finding, Overrides, Place, Severity};
 
 /// Where something was typed, and under which dotted key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,7 @@ pub struct Raw {
     pub response_headers_policies: List<ResponseHeadersPolicy>,
     pub origin_request_policies: List<OriginRequestPolicy>,
     pub geo: Geo,
+    pub admin: Admin,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -109,6 +110,20 @@ pub struct Cache {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Geo {
     pub database: Field<PathBuf>,
+}
+
+/// Who may use the admin listener.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Admin {
+    pub keys: List<AdminKey>,
+}
+
+/// The secret itself is never typed here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AdminKey {
+    pub access_key_id: Field<String>,
+    pub secret_access_key_file: Field<PathBuf>,
+    pub secret_access_key_variable: Field<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -183,6 +198,8 @@ pub struct Distribution {
     pub geo_restriction: Field<GeoRestriction>,
     pub cache_tag_header: Field<String>,
     pub logging: Field<Logging>,
+    /// As CloudFront exported it.
+    pub document: Option<Document>,
 }
 
 /// What the standard log does with a distribution (behaviour §1.6).
@@ -453,6 +470,7 @@ impl Raw {
         let memory = over.memory.clone().map(Amount::Text);
         set(&mut self.cache.memory, memory.as_ref(), "--memory", "cache.memory");
         self.apply_certificate(over);
+        self.apply_admin_keys(&over.admin_keys);
     }
 
     /// One flag without the other becomes half a certificate, which the validator refuses.
@@ -467,6 +485,25 @@ impl Raw {
         set(&mut certificate.key, over.tls_key.as_ref(), "--tls-key", "tls.certificate.key");
         let at = At::without_line(flag, "tls.certificate");
         self.tls.certificates = Field::new(vec![Typed { value: certificate, at: at.clone() }], at);
+    }
+
+    /// `ID=FILE` each.
+    fn apply_admin_keys(&mut self, keys: &[String]) {
+        const FLAG: &str = "--admin-key";
+        if keys.is_empty() {
+            return;
+        }
+        let at = At::without_line(FLAG, "admin.key");
+        let key = |text: &String| {
+            let (id, file) = text.split_once('=').unwrap_or((text, ""));
+            let mut key = AdminKey::default();
+            set(&mut key.access_key_id, Some(&id.to_owned()), FLAG, "admin.key.access_key_id");
+            let file = Some(file).filter(|file| !file.is_empty()).map(PathBuf::from);
+            let name = "admin.key.secret_access_key_file";
+            set(&mut key.secret_access_key_file, file.as_ref(), FLAG, name);
+            Typed { value: key, at: at.clone() }
+        };
+        self.admin.keys = Field::new(keys.iter().map(key).collect(), at.clone());
     }
 }
 

@@ -91,6 +91,14 @@ pub fn managed(name_or_id: &str) -> Option<Arc<ResponseHeadersPolicy>> {
     }))
 }
 
+/// The id of a managed policy, by its name or its id.
+#[must_use]
+pub fn managed_id(name_or_id: &str) -> Option<&'static str> {
+    let name = name_or_id.strip_prefix("Managed-").unwrap_or(name_or_id);
+    let row = TABLE.iter().find(|row| row.name == name || row.id.eq_ignore_ascii_case(name_or_id))?;
+    Some(row.id)
+}
+
 /// The names of the managed ones.
 pub fn names<'a>() -> impl Iterator<Item = &'a str> {
     TABLE.iter().map(|row| row.name)

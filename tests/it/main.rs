@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is test code; clippy only knows the test functions")]
 #![allow(unreachable_pub, reason = "one binary: `pub` says what a file offers to the others")]
 
+mod admin_api;
 mod caching;
 mod collapse;
 mod command_line;

@@ -17,6 +17,7 @@ pub(super) fn distribution(object: &mut Object<'_>, controls: &[AccessControl]) 
     raw::Distribution {
         id: Field::Absent,
         domain_name: Field::Absent,
+        document: None,
         aliases: object.items("Aliases"),
         default_root_object: object.text("DefaultRootObject"),
         origins: object.require("Origins", origins),

@@ -142,6 +142,7 @@ fn distribution(
         id => id.clone(),
     };
     typed.value.domain_name = part.domain_name.clone();
+    typed.value.document = Some(super::Document::new(part.config.plain()));
     Some(typed)
 }
 

@@ -64,6 +64,7 @@ fn raw(table: &mut Table<'_>) -> Raw {
         response_headers_policies: table.tables("response_headers_policy", response_headers::policy),
         origin_request_policies: table.tables("origin_request_policy", origin_request_policy),
         geo: table.section("geo", |table| raw::Geo { database: table.field("database") }),
+        admin: table.section("admin", |table| raw::Admin { keys: table.tables("key", admin_key) }),
     }
 }
 
@@ -83,6 +84,14 @@ fn listen(table: &mut Table<'_>) -> raw::Listen {
         grace: table.field("grace"),
         unproven_handshakes: table.field("unproven_handshakes"),
         handshakes: table.field("handshakes"),
+    }
+}
+
+fn admin_key(table: &mut Table<'_>) -> raw::AdminKey {
+    raw::AdminKey {
+        access_key_id: table.field("access_key_id"),
+        secret_access_key_file: table.field("secret_access_key_file"),
+        secret_access_key_variable: table.field("secret_access_key_variable"),
     }
 }
 
@@ -186,6 +195,7 @@ fn distribution(table: &mut Table<'_>) -> raw::Distribution {
             include_cookies: table.field("include_cookies"),
             prefix: table.field("prefix"),
         }),
+        document: None,
     }
 }
 

@@ -77,6 +77,7 @@ fn distribution(
         http3,
         logging: log::logging(report, &raw.logging),
         origins,
+        document: raw.document.clone().unwrap_or_default(),
     }
 }
 

@@ -13,10 +13,15 @@ const DAY: Duration = Duration::from_secs(86_400);
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-pub(super) fn listen(report: &mut Report, raw: &raw::Listen, env: &Environment) -> Listen {
+pub(super) fn listen(
+    report: &mut Report,
+    raw: &raw::Listen,
+    env: &Environment,
+    has_admin_keys: bool,
+) -> Listen {
     let http = address(report, &raw.http, SocketAddr::new(ANY, 8080));
     let https = address(report, &raw.https, SocketAddr::new(ANY, 8443));
-    let admin = admin(report, &raw.admin);
+    let admin = admin(report, &raw.admin, has_admin_keys);
     let listeners = [("http", &raw.http, http), ("https", &raw.https, https), ("admin", &raw.admin, admin)];
     for (i, later) in listeners.iter().enumerate() {
         for earlier in &listeners[..i] {
@@ -45,15 +50,16 @@ fn workers(report: &mut Report, field: &Field<i64>, env: &Environment) -> usize 
     }
 }
 
-fn admin(report: &mut Report, field: &Field<String>) -> SocketAddr {
+fn admin(report: &mut Report, field: &Field<String>, has_keys: bool) -> SocketAddr {
     let address = address(report, field, SocketAddr::new(LOCAL, 9090));
     if let Some(typed) = field.given()
         && !address.ip().is_loopback()
+        && !has_keys
     {
         report.error(
             &typed.at,
-            format!("{address} can be reached from outside; administrator keys are not supported yet, so only loopback"),
-            format!("write \"127.0.0.1:{}\"", address.port()),
+            format!("{address} can be reached from outside, and without administrator keys by anybody"),
+            format!("write \"127.0.0.1:{}\", or add an [[admin.key]]", address.port()),
         );
     }
     address

@@ -3,10 +3,12 @@
 //! A check that fails reports and goes on with the default, so that one mistake does not hide the next. What was
 //! built on a default is thrown away with the rest: an error anywhere means that there is no [`Config`].
 
+mod admin;
 mod behavior;
 mod cache_policy;
 mod custom_header;
 mod custom_origin;
+mod describe;
 mod distribution;
 mod endpoint;
 mod error_response;
@@ -45,13 +47,15 @@ pub fn validate(raw: &Raw, env: &Environment, found: Vec<Finding>) -> Result<Loa
     let mut config = Config {
         identity: settings::identity(&mut report, &raw.identity),
         geo_database: geo::database(&mut report, &raw.geo),
-        listen: listen::listen(&mut report, &raw.listen, env),
+        listen: listen::listen(&mut report, &raw.listen, env, !raw.admin.keys.items().is_empty()),
         tls: settings::tls(&mut report, &raw.tls),
         cache: settings::cache(&mut report, &raw.cache),
         log: log::log(&mut report, raw, env),
         distributions: distribution::distributions(&mut report, raw, &named, env),
+        admin: admin::admin(&mut report, &raw.admin),
     };
     settings::caching(&raw.cache, &mut config.distributions);
+    describe::describe(raw, &mut config);
     let findings = report.into_sorted();
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
         Err(findings)

@@ -24,6 +24,7 @@ pub fn write(raw: &Raw) -> String {
         response_headers_policies,
         origin_request_policies,
         geo,
+        admin: raw::Admin { keys },
     } = raw;
     let mut text = Text::default();
     write_identity(&mut text, identity);
@@ -33,6 +34,12 @@ pub fn write(raw: &Raw) -> String {
     let raw::Geo { database } = geo;
     text.section("geo", |text| text.field("database", database));
     write_log(&mut text, log);
+    text.tables("admin.key", keys, |text, key| {
+        let raw::AdminKey { access_key_id, secret_access_key_file, secret_access_key_variable } = key;
+        text.field("access_key_id", access_key_id);
+        text.field("secret_access_key_file", secret_access_key_file);
+        text.field("secret_access_key_variable", secret_access_key_variable);
+    });
     text.tables("cache_policy", cache_policies, cache_policy);
     text.tables("origin_request_policy", origin_request_policies, origin_request_policy);
     text.tables("response_headers_policy", response_headers_policies, response_headers::policy);
@@ -214,6 +221,8 @@ fn distribution(text: &mut Text, distribution: &raw::Distribution) {
         geo_restriction,
         cache_tag_header,
         logging,
+        // The same once more.
+        document: _,
     } = distribution;
     text.field("id", id);
     text.field("comment", comment);

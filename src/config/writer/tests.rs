@@ -120,6 +120,13 @@ impl Maker {
             response_headers_policies: self.list(Self::response_headers_policy),
             origin_request_policies: self.list(Self::origin_request_policy),
             geo: raw::Geo { database: self.path() },
+            admin: raw::Admin {
+                keys: self.list(|maker| raw::AdminKey {
+                    access_key_id: maker.text(),
+                    secret_access_key_file: maker.path(),
+                    secret_access_key_variable: maker.text(),
+                }),
+            },
         }
     }
 
@@ -190,6 +197,7 @@ impl Maker {
                 include_cookies: maker.flag(),
                 prefix: maker.text(),
             }),
+            document: None,
         }
     }
 

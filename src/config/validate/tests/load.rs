@@ -93,10 +93,11 @@ fn flags_beat_the_file() {
         tls_key: Some(PathBuf::from("flag.key")),
         memory: Some("16MiB".to_owned()),
         log: Some("json".to_owned()),
+        admin_keys: vec!["FLAG=flag.secret".to_owned()],
         ..Overrides::default()
     };
     let text = with(
-        "[listen]\nhttp = \"nonsense\"\n[[tls.certificate]]\ncert = \"a\"\nkey = \"b\"\n[[tls.certificate]]\ncert = \"c\"",
+        "[listen]\nhttp = \"nonsense\"\n[[tls.certificate]]\ncert = \"a\"\nkey = \"b\"\n[[tls.certificate]]\ncert = \"c\"\n[[admin.key]]\naccess_key_id = \"FILE\"",
     );
     let config = load_toml("edge.toml", &text, &env(), &over).unwrap().config;
     assert_eq!(config.listen.http, "0.0.0.0:81".parse().unwrap());
@@ -106,6 +107,8 @@ fn flags_beat_the_file() {
     assert_eq!(config.tls.certificates[0].cert, PathBuf::from("flag.pem"));
     assert_eq!((config.cache.memory, config.cache.max_object), (16 << 20, 2 << 20));
     assert_eq!(config.log.format, LogFormat::Json);
+    let key = AdminKey { access_key_id: "FLAG".into(), secret: SecretSource::File("flag.secret".into()) };
+    assert_eq!(config.admin.keys, [key]);
 }
 
 #[test]
@@ -116,6 +119,11 @@ fn what_is_wrong_with_a_flag_names_the_flag() {
         (Overrides { http: text("80"), ..none() }, "--http", "listen.http"),
         (Overrides { https: text("x"), ..none() }, "--https", "listen.https"),
         (Overrides { admin: text("0.0.0.0:1"), ..none() }, "--admin", "listen.admin"),
+        (
+            Overrides { admin_keys: vec!["FLAG".to_owned()], ..none() },
+            "--admin-key",
+            "admin.key.secret_access_key_file",
+        ),
         (Overrides { memory: text("much"), ..none() }, "--memory", "cache.memory"),
         (Overrides { log: text("xml"), ..none() }, "--log", "log.format"),
         (Overrides { tls_cert: Some("c".into()), ..none() }, "--tls-cert", "tls.certificate.key"),

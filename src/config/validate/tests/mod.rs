@@ -19,8 +19,9 @@ mod settings;
 use std::path::PathBuf;
 
 use super::super::{
-    AccessLogTarget, Config, Environment, Finding, Loaded, LogFormat, Origin, Overrides, PayloadHash,
-    SecurityPolicy, Severity, SigningBehavior, ViewerProtocolPolicy, from_bucket_url, load_toml,
+    AccessLogTarget, AdminKey, Config, Environment, Finding, Loaded, LogFormat, Origin, Overrides,
+    PayloadHash, SecretSource, SecurityPolicy, Severity, SigningBehavior, ViewerProtocolPolicy,
+    from_bucket_url, load_toml,
 };
 
 /// A distribution that lacks nothing. Eight lines, so that what follows begins at line 9.

@@ -13,6 +13,74 @@ fn identity() {
 }
 
 #[test]
+fn administrators() {
+    let key = |lines: &str| with(&format!("[[admin.key]]\n{lines}"));
+    const ID: &str = "access_key_id = \"ADMIN1\"";
+    check([
+        error(
+            key("secret_access_key_file = \"f\""),
+            "9: admin.key.access_key_id",
+            "is missing",
+            "name the key",
+        ),
+        error(key(ID), "9: admin.key.secret_access_key_file", "is missing", "name one of"),
+        error(
+            key("access_key_id = \"a/b,c\"\nsecret_access_key_file = \"f\""),
+            "10: admin.key.access_key_id",
+            "is not 4 to 128 letters",
+            "access key id",
+        ),
+        error(
+            key(&format!("{ID}\nsecret_access_key_file = \"f\"\nsecret_access_key_variable = \"V\"")),
+            "12: admin.key.secret_access_key_variable",
+            "beside a file",
+            "name one of",
+        ),
+        error(
+            key(&format!("{ID}\nsecret_access_key_file = \"\"")),
+            "11: admin.key.secret_access_key_file",
+            "is empty",
+            "name one of",
+        ),
+        error(
+            key(&format!("{ID}\nsecret_access_key_variable = \"s3cret/pasted+here\"")),
+            "11: admin.key.secret_access_key_variable",
+            "is not the name of an environment variable",
+            "name one of",
+        ),
+        error(
+            with(&format!(
+                "[[admin.key]]\n{ID}\nsecret_access_key_file = \"f\"\n[[admin.key]]\n{ID}\nsecret_access_key_file = \"g\""
+            )),
+            "13: admin.key.access_key_id",
+            "taken already",
+            "name of its own",
+        ),
+        // No key is none: a listener that anybody reaches must not be open to anybody.
+        error(
+            with("[listen]\nadmin = \"0.0.0.0:9090\"\n[admin]\nkey = []"),
+            "10: listen.admin",
+            "and without administrator keys by anybody",
+            "add an [[admin.key]]",
+        ),
+    ]);
+    let pasted =
+        load(&key(&format!("{ID}\nsecret_access_key_variable = \"s3cret/pasted+here\""))).unwrap_err();
+    assert!(!pasted[0].to_string().contains("s3cret"), "{}", pasted[0]);
+    let text = format!(
+        "[listen]\nadmin = \"0.0.0.0:9090\"\n[[admin.key]]\n{ID}\nsecret_access_key_file = \"f\"\n\
+         [[admin.key]]\naccess_key_id = \"ADMIN2\"\nsecret_access_key_variable = \"V\""
+    );
+    let config = config(&with(&text));
+    assert_eq!(config.listen.admin, "0.0.0.0:9090".parse().unwrap());
+    let secrets: Vec<_> =
+        config.admin.keys.iter().map(|key| (&*key.access_key_id, key.secret.clone())).collect();
+    let expected =
+        [("ADMIN1", SecretSource::File("f".into())), ("ADMIN2", SecretSource::Variable("V".into()))];
+    assert_eq!(secrets, expected);
+}
+
+#[test]
 fn listen() {
     const FORMS: &str = "IP:port, [IPv6]:port, localhost:port or :port";
     check([
@@ -21,7 +89,7 @@ fn listen() {
         error(
             with("[listen]\nadmin = \"0.0.0.0:9090\""),
             "10: listen.admin",
-            "administrator keys are not supported yet, so only loopback",
+            "and without administrator keys by anybody",
             "127.0.0.1:9090",
         ),
         error(
