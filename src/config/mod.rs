@@ -91,6 +91,8 @@ pub struct Tls {
     pub minimum_protocol_version: SecurityPolicy,
     /// Keys for session tickets, shared with other edges. `None`: made at start, and known to this process alone.
     pub ticket_key_file: Option<PathBuf>,
+    /// HTTP/3 viewers who come back may ask before the handshake is over (RFC 8470).
+    pub early_data: bool,
 }
 
 /// PEM files: a chain (leaf first) and its private key.

@@ -87,6 +87,7 @@ pub struct Tls {
     pub minimum_protocol_version: Field<String>,
     pub certificates: List<Certificate>,
     pub ticket_key_file: Field<PathBuf>,
+    pub early_data: Field<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -173,11 +173,13 @@ impl Bound {
         let mut arrivals = arrivals.into_iter();
         let mut workers = Vec::new();
         for (index, (pair, inboxes)) in self.workers.into_iter().zip(inboxes).enumerate() {
+            let gate = Gate::new(listen.handshakes, &edge.metrics);
             let worker = Worker {
                 index,
                 edge: Arc::clone(edge),
                 handshakes: Arc::clone(&handshakes),
-                gate: Gate::new(listen.handshakes, &edge.metrics),
+                quic_gate: gate.beside(listen.handshakes),
+                gate,
                 stop: stop.subscribe(),
                 loads: Arc::clone(&loads),
                 outboxes: Arc::clone(&outboxes),
@@ -264,6 +266,8 @@ struct Worker {
     edge: Arc<Edge>,
     handshakes: Arc<Handshakes>,
     gate: Arc<Gate>,
+    /// Of those that come by QUIC.
+    quic_gate: Arc<Gate>,
     stop: watch::Receiver<bool>,
     loads: Arc<Loads>,
     /// Of all workers.
@@ -293,13 +297,14 @@ impl Worker {
         let Some(mut arrivals) = arrivals else { return };
         let mut stop = self.stop.clone();
         loop {
-            let arrival = tokio::select! {
-                arrival = arrivals.next() => arrival,
+            let arriving = async { Some((arrivals.next().await?, self.quic_gate.place().await)) };
+            let arrived = tokio::select! {
+                arrived = arriving => arrived,
                 _ = stop.wait_for(|&stop| stop) => return,
             };
-            let Some(arrival) = arrival else { return };
+            let Some((arrival, place)) = arrived else { return };
             let guest = self.loads.enter(self.index);
-            let served = arrival.serve(Arc::clone(&self.edge), self.stop.clone());
+            let served = arrival.serve(place, Arc::clone(&self.edge), self.stop.clone());
             tokio::spawn(async move {
                 served.await;
                 drop(guest);

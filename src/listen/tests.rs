@@ -119,6 +119,7 @@ async fn what_lies_in_the_inbox_at_the_end_is_served() {
     let worker = Worker {
         index: 0,
         gate: Gate::new(listen.handshakes, &edge.metrics),
+        quic_gate: Gate::new(listen.handshakes, &edge.metrics),
         edge,
         handshakes: Arc::new(handshakes),
         stop: watch::Sender::new(true).subscribe(),

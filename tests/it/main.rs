@@ -10,6 +10,8 @@ mod command_line;
 mod compression;
 mod credentials;
 mod early_answers;
+#[cfg(feature = "http3")]
+mod early_data;
 mod error_pages;
 mod explain;
 mod failover;

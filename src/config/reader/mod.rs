@@ -94,6 +94,7 @@ fn tls(table: &mut Table<'_>) -> raw::Tls {
             key: table.field("key"),
         }),
         ticket_key_file: table.field("ticket_key_file"),
+        early_data: table.field("early_data"),
     }
 }
 

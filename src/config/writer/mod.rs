@@ -75,10 +75,11 @@ fn write_listen(text: &mut Text, listen: &raw::Listen) {
 }
 
 fn write_tls(text: &mut Text, tls: &raw::Tls) {
-    let raw::Tls { minimum_protocol_version, certificates, ticket_key_file } = tls;
+    let raw::Tls { minimum_protocol_version, certificates, ticket_key_file, early_data } = tls;
     text.section("tls", |text| {
         text.field("minimum_protocol_version", minimum_protocol_version);
         text.field("ticket_key_file", ticket_key_file);
+        text.field("early_data", early_data);
     });
     text.tables("tls.certificate", certificates, |text, raw::Certificate { cert, key }| {
         text.field("cert", cert);

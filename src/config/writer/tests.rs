@@ -91,6 +91,7 @@ impl Maker {
                 minimum_protocol_version: self.text(),
                 certificates: self.list(|maker| raw::Certificate { cert: maker.path(), key: maker.path() }),
                 ticket_key_file: self.path(),
+                early_data: self.flag(),
             },
             cache: raw::Cache {
                 memory: self.amount(),
