@@ -452,12 +452,12 @@ fn priority_update(variant: u8, stream: u16, value: &str) -> Vec<u8> {
 async fn what_has_become_urgent_goes_first() {
     let bucket = Bucket::start().await;
     let stage = stage(&bucket, |_| ()).await;
-    // The smaller one fits into what the edge has under way to a viewer at a time.
-    for (object, size) in [("small", 1 << 20), ("large", 6 << 20)] {
+    // The smaller one fits into what the edge has under way to a viewer at a time; the larger has to wait for room, too.
+    for (object, size, window) in [("small", 1 << 20, 8 << 20), ("large", 4 << 20, 64 << 10)] {
         bucket.put(object, pattern(size));
         assert_eq!(get(stage.https(), &format!("/{object}")).await.body.len(), size);
         for before in [true, false] {
-            let (_endpoint, quic) = connect_narrow(stage.https()).await;
+            let (_endpoint, quic) = connect_narrow(stage.https(), window).await;
             let mut control = quic.open_uni().await.unwrap();
             control.write_all(&[&[0][..], &frame(4, &[])].concat()).await.unwrap();
             if before {
@@ -479,19 +479,19 @@ async fn what_has_become_urgent_goes_first() {
             let first = count(answers.pop().unwrap());
             timeout(Duration::from_secs(20), second.1).await.unwrap().unwrap();
             let of_first = first.0.load(Ordering::Relaxed);
-            assert!(of_first < size / 2, "{of_first} of {size} bytes beside it; said before: {before}");
+            assert!(of_first < size / 2, "{of_first} of {size} bytes come before it; {window} {before}");
             timeout(Duration::from_secs(20), first.1).await.unwrap().unwrap();
             assert!(first.0.load(Ordering::Relaxed) > size);
         }
     }
 }
 
-/// A viewer to whom little may be under way at a time.
-async fn connect_narrow(edge: SocketAddr) -> (quinn::Endpoint, quinn::Connection) {
+/// A viewer to whom so much may be under way at a time.
+async fn connect_narrow(edge: SocketAddr, window: u32) -> (quinn::Endpoint, quinn::Connection) {
     let crypto = QuicClientConfig::try_from(trusting(&[b"h3"])).unwrap();
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     let mut transport = quinn::TransportConfig::default();
-    transport.receive_window(VarInt::from_u32(64 << 10));
+    transport.receive_window(VarInt::from_u32(window));
     config.transport_config(Arc::new(transport));
     let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let quic = endpoint.connect_with(config, edge, HOST).unwrap().await.unwrap();

@@ -24,79 +24,103 @@ pub(super) fn read(value: &[u8]) -> i32 {
     USUAL - urgency.last().unwrap_or(USUAL)
 }
 
-/// What has been said about the streams of one connection.
+/// What has been said about the streams of one connection, and who waits.
 #[derive(Debug, Default)]
 pub(super) struct Priorities {
     /// There is something: most viewers never say anything, and answers that never wait ask for nothing else.
     any: AtomicBool,
-    news: Mutex<VecDeque<News>>,
+    streams: Mutex<VecDeque<Stream>>,
 }
 
 #[derive(Debug)]
-struct News {
-    stream: u64,
-    /// `None`: nothing has been said.
-    priority: Option<i32>,
-    /// Who waits for it.
-    waker: Option<Waker>,
+struct Stream {
+    id: u64,
+    /// What the viewer has said. `None`: nothing.
+    said: Option<i32>,
+    waits: Option<Waiting>,
+}
+
+/// An answer that waits for something, and for what the viewer says meanwhile.
+#[derive(Debug)]
+struct Waiting {
+    /// What it has now.
+    priority: i32,
+    /// It has more to write, and there was no room.
+    for_room: bool,
+    waker: Waker,
 }
 
 impl Priorities {
-    pub(super) fn update(&self, stream: u64, priority: i32) {
-        let mut news = self.lock();
-        let of_stream = entry(&mut news, stream);
-        of_stream.priority = Some(priority);
-        let waker = of_stream.waker.take();
+    pub(super) fn update(&self, id: u64, priority: i32) {
+        let mut streams = self.lock();
+        let stream = entry(&mut streams, id);
+        stream.said = Some(priority);
+        let waiting = stream.waits.take();
         self.any.store(true, Ordering::Relaxed);
-        drop(news);
-        if let Some(waker) = waker {
-            waker.wake();
+        drop(streams);
+        if let Some(waiting) = waiting {
+            waiting.waker.wake();
         }
     }
 
-    /// What has been said about `stream`.
-    pub(super) fn of(&self, stream: u64) -> Option<i32> {
+    /// What has been said about stream `id`.
+    pub(super) fn of(&self, id: u64) -> Option<i32> {
         if !self.any.load(Ordering::Relaxed) {
             return None;
         }
-        self.lock().iter().find(|news| news.stream == stream)?.priority
+        self.lock().iter().find(|stream| stream.id == id)?.said
     }
 
-    /// Ready once something else than `known` has been said about `stream`.
-    pub(super) fn poll_other(&self, cx: &Context<'_>, stream: u64, known: i32) -> Poll<i32> {
-        let mut news = self.lock();
-        let of_stream = entry(&mut news, stream);
-        match of_stream.priority.filter(|priority| *priority != known) {
-            Some(priority) => Poll::Ready(priority),
-            None => {
-                of_stream.waker = Some(cx.waker().clone());
-                self.any.store(true, Ordering::Relaxed);
-                Poll::Pending
-            }
+    /// Ready once something else than `known` has been said about stream `id`, which waits, perhaps for room to write.
+    pub(super) fn poll_other(&self, cx: &Context<'_>, id: u64, known: i32, for_room: bool) -> Poll<()> {
+        let mut streams = self.lock();
+        let stream = entry(&mut streams, id);
+        if stream.said.is_some_and(|priority| priority != known) {
+            stream.waits = None;
+            return Poll::Ready(());
         }
+        stream.waits = Some(Waiting { priority: known, for_room, waker: cx.waker().clone() });
+        self.any.store(true, Ordering::Relaxed);
+        Poll::Pending
+    }
+
+    /// Wakes what waits for room with a higher priority than `own`, so that it is asked first: when there is room again,
+    /// quinn wakes everybody, and the first takes all of it. `false`: there is nothing.
+    pub(super) fn wake_higher(&self, own: i32) -> bool {
+        if !self.any.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut wakers = Vec::new();
+        for stream in self.lock().iter_mut() {
+            let higher = stream.waits.take_if(|waiting| waiting.for_room && waiting.priority > own);
+            wakers.extend(higher.map(|waiting| waiting.waker));
+        }
+        let found = !wakers.is_empty();
+        wakers.into_iter().for_each(Waker::wake);
+        found
     }
 
     /// Its answer is out.
-    pub(super) fn forget(&self, stream: u64) {
+    pub(super) fn forget(&self, id: u64) {
         if self.any.load(Ordering::Relaxed) {
-            self.lock().retain(|news| news.stream != stream);
+            self.lock().retain(|stream| stream.id != id);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<News>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Stream>> {
         // No code that holds this lock can leave it half changed.
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is kept about `stream`, as the youngest.
-fn entry(news: &mut VecDeque<News>, stream: u64) -> &mut News {
-    let known = news.iter().position(|news| news.stream == stream).and_then(|at| news.remove(at));
-    if news.len() >= MOST {
-        news.pop_front();
+/// What is kept about stream `id`, as the youngest.
+fn entry(streams: &mut VecDeque<Stream>, id: u64) -> &mut Stream {
+    let known = streams.iter().position(|stream| stream.id == id).and_then(|at| streams.remove(at));
+    if streams.len() >= MOST {
+        streams.pop_front();
     }
-    news.push_back(known.unwrap_or(News { stream, priority: None, waker: None }));
-    news.back_mut().expect("it has just been put there")
+    streams.push_back(known.unwrap_or(Stream { id, said: None, waits: None }));
+    streams.back_mut().expect("it has just been put there")
 }
 
 #[cfg(test)]
@@ -143,13 +167,22 @@ mod tests {
         let wakers = [Arc::clone(&first).into(), Arc::clone(&second).into()];
         let [mut first_cx, mut second_cx] = [0, 1].map(|nth: usize| Context::from_waker(&wakers[nth]));
         let (first_cx, second_cx) = (&mut first_cx, &mut second_cx);
-        assert_eq!(priorities.poll_other(first_cx, 0, 0), Poll::Pending);
-        assert_eq!(priorities.poll_other(second_cx, 4, 0), Poll::Pending);
+        let woken = || (first.0.load(Ordering::Relaxed), second.0.load(Ordering::Relaxed));
+        assert!(priorities.poll_other(first_cx, 0, 0, true).is_pending());
+        assert!(priorities.poll_other(second_cx, 4, 0, false).is_pending());
         priorities.update(4, 2);
-        assert_eq!((first.0.load(Ordering::Relaxed), second.0.load(Ordering::Relaxed)), (0, 1));
-        assert_eq!(priorities.poll_other(first_cx, 0, 0), Poll::Pending);
-        assert_eq!(priorities.poll_other(second_cx, 4, 0), Poll::Ready(2));
-        assert_eq!(priorities.poll_other(second_cx, 4, 2), Poll::Pending);
+        assert_eq!(woken(), (0, 1));
+        assert!(priorities.poll_other(first_cx, 0, 0, true).is_pending());
+        assert!(priorities.poll_other(second_cx, 4, 0, false).is_ready());
+        assert!(priorities.poll_other(second_cx, 4, 2, false).is_pending());
+
+        // Of those that wait for room the more urgent go first, and are told once.
+        assert!(!priorities.wake_higher(0), "the second has written all that it has");
+        assert!(priorities.poll_other(second_cx, 4, 2, true).is_pending());
+        assert!(!priorities.wake_higher(2));
+        assert!(priorities.wake_higher(1));
+        assert_eq!(woken(), (0, 2));
+        assert!(!priorities.wake_higher(1));
     }
 
     #[test]

@@ -182,9 +182,17 @@ impl Outbound {
             self.look_up_priority();
             let priorities = &self.requests.priorities;
             let mut writing = pin!(self.stream.write_chunks(chunks));
-            let stepped = poll_fn(|cx| match writing.as_mut().poll(cx) {
-                Poll::Ready(written) => Poll::Ready(Some(written)),
-                Poll::Pending => priorities.poll_other(cx, self.id, self.priority).map(|_| None),
+            let mut stands_back = true;
+            let stepped = poll_fn(|cx| {
+                if std::mem::replace(&mut stands_back, false) && priorities.wake_higher(self.priority) {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                stands_back = true;
+                match writing.as_mut().poll(cx) {
+                    Poll::Ready(written) => Poll::Ready(Some(written)),
+                    Poll::Pending => priorities.poll_other(cx, self.id, self.priority, true).map(|()| None),
+                }
             });
             if let Some(written) = stepped.await {
                 return written;
@@ -227,7 +235,7 @@ impl Outbound {
             let changed = poll_fn(|cx| match settled.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(false),
                 Poll::Pending if is_small => Poll::Pending,
-                Poll::Pending => priorities.poll_other(cx, self.id, self.priority).map(|_| true),
+                Poll::Pending => priorities.poll_other(cx, self.id, self.priority, false).map(|()| true),
             });
             if !changed.await {
                 return;
