@@ -10,6 +10,7 @@ use http::Method;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Endpoint};
 use tokio::net::UdpSocket;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::support::quic::{Viewer, read};
@@ -113,13 +114,14 @@ impl Relay {
 /// Are these Initial and 0-RTT packets alone (RFC 9000 §17.2)?
 fn is_early(mut rest: &[u8]) -> bool {
     while let Some(first) = rest.first() {
-        let kind = first >> 4;
-        if kind != 0b1100 && kind != 0b1101 {
+        // A long header; the bit beside it may be anything (RFC 9287).
+        let (is_long, kind) = (first & 0x80 != 0, first >> 4 & 3);
+        if !is_long || kind > 1 {
             return false;
         }
         let mut at = 6 + usize::from(rest[5]);
         at += 1 + usize::from(rest[at]);
-        if kind == 0b1100 {
+        if kind == 0 {
             let (token, used) = varint(&rest[at..]);
             at += used + token;
         }
@@ -211,7 +213,7 @@ async fn an_origin_is_told_what_is_early_and_what_changes_something_waits() {
     assert_eq!(stage.metric(COUNT), 2.0);
 }
 
-/// RFC 8470 §5.2: nobody but who was early has anything of it.
+/// RFC 8470 §5.2
 #[tokio::test]
 async fn an_origin_that_finds_it_too_early_is_asked_again_when_it_is_not() {
     let too_early = "HTTP/1.1 425 Too Early\r\ncontent-length: 3\r\n\r\nnot";
@@ -223,13 +225,41 @@ async fn an_origin_that_finds_it_too_early_is_asked_again_when_it_is_not() {
         let relay = Relay::start(stage.https()).await;
         let viewer = come_back(relay.address, &client).await.unwrap();
         let asked = viewer.begin(Method::GET, "/a", &[]).await.unwrap();
-        let answer = tokio::spawn(read(asked));
+        let mut answer = tokio::spawn(read(asked));
         eventually("the origin is asked", || async { origin.heads().len() == 2 }).await;
+        assert!(timeout(Duration::from_millis(200), &mut answer).await.is_err(), "{policy}");
+        assert_eq!(origin.heads().len(), 2, "{policy}");
         relay.let_through();
         let seen = timeout(SOON, answer).await.unwrap().unwrap().unwrap();
         assert_eq!((seen.status, seen.text()), (200, "2"), "{policy}");
         assert_eq!(told(&origin), [None, Some("1".into()), None], "{policy}");
     }
+}
+
+#[tokio::test]
+async fn who_waits_beside_an_early_viewer_does_not_wait_for_its_handshake() {
+    let refused = Arc::new(Notify::new());
+    let too_early = b"HTTP/1.1 425 Too Early\r\ncontent-length: 3\r\n\r\nnot".to_vec();
+    let script = [Act::ok("0"), Act::SendAfter(Arc::clone(&refused), too_early), Act::ok("2"), Act::ok("3")];
+    let origin = Scripted::start(script).await;
+    let stage = before(&origin, "CachingOptimized").await;
+    let client = client();
+    visit(stage.https(), &client, "/first").await;
+    let relay = Relay::start(stage.https()).await;
+    let viewer = come_back(relay.address, &client).await.unwrap();
+    let early = tokio::spawn(read(viewer.begin(Method::GET, "/a", &[]).await.unwrap()));
+    eventually("the origin is asked", || async { origin.heads().len() == 2 }).await;
+    let edge = stage.https();
+    let beside = tokio::spawn(async move { ask(edge, Method::GET, "/a", &[]).await });
+    eventually("another viewer waits for the same", || async {
+        stage.metric("edgeseal_cache_collapsed_requests_total") == 1.0
+    })
+    .await;
+    refused.notify_one();
+    assert_eq!(timeout(SOON, beside).await.unwrap().unwrap().text(), "2");
+    relay.let_through();
+    assert_eq!(timeout(SOON, early).await.unwrap().unwrap().unwrap().text(), "3");
+    assert_eq!(told(&origin), [None, Some("1".into()), None, None]);
 }
 
 /// RFC 8470 §5.1, §5.2: what a viewer has called early stays so, and 425 is for it.
