@@ -13,7 +13,8 @@ const MOST: usize = 256;
 /// Of a field or a frame: `u=0` goes first, 3 is what has none (RFC 9218 §4.1).
 pub(super) fn read(value: &[u8]) -> i32 {
     const USUAL: i32 = 3;
-    let urgency = value.split(|&byte| byte == b',').filter_map(|member| {
+    let mut members = value.rsplit(|&byte| byte == b',');
+    let urgency = members.find_map(|member| {
         let member = member.trim_ascii();
         match member.split(|&byte| byte == b';').next().unwrap_or_default() {
             [b'u', b'=', digit @ b'0'..=b'7'] => Some(i32::from(digit - b'0')),
@@ -21,7 +22,7 @@ pub(super) fn read(value: &[u8]) -> i32 {
         }
     });
     // A later member of a name holds (RFC 8941 §3.2).
-    USUAL - urgency.last().unwrap_or(USUAL)
+    USUAL - urgency.unwrap_or(USUAL)
 }
 
 /// What has been said about the streams of one connection, and who waits.
