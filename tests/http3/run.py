@@ -302,6 +302,7 @@ async def early_data(port: int) -> None:
         expect((await viewer.ask("POST", "/a.txt"))["headers"][":status"], "403")
     # A session is good once.
     async with connected(port, ticket=tickets[0]) as viewer:
+        viewer.transmit()
         await viewer.wait_connected()
         expect((viewer._quic.tls.session_resumed, viewer._quic.tls.early_data_accepted), (False, False))
 
