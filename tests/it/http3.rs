@@ -306,12 +306,10 @@ async fn large_heads_are_refused() {
         let long = "v".repeat(bytes);
         let head = headers_frame(&[&GET[..], &[("x", &*long)]].concat());
         let answer = answer(&quic, &head).await.unwrap();
-        assert!(
-            String::from_utf8_lossy(&answer).contains(&expected.to_string()) || expected == 200,
-            "{bytes}"
-        );
-        assert_eq!(answer.windows(3).any(|text| text == b"494"), expected == 494, "{bytes}");
-        assert_eq!(answer.windows(3).any(|text| text == b"431"), expected == 431, "{bytes}");
+        // As it stands behind its length: an id may have these digits, too.
+        let is = |status: &[u8]| answer.windows(4).any(|text| text[0] == 3 && text[1..] == *status);
+        assert_eq!(is(b"494"), expected == 494, "{bytes}");
+        assert_eq!(is(b"431"), expected == 431, "{bytes}");
     }
 }
 

@@ -45,3 +45,35 @@ impl Runtime for InTurns {
         TokioRuntime.wrap_udp_socket(socket)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::listen::gate::Gate;
+    use crate::observe::metrics::Metrics;
+
+    #[tokio::test]
+    async fn a_connections_task_lets_others_go_first_while_it_shakes_hands() {
+        for (in_turns, over, at_once) in [(true, false, false), (true, true, true), (false, false, true)] {
+            let turns = Gate::new(1, &Metrics::new()).place().await.turns();
+            if over {
+                turns.end();
+            }
+            let done = Arc::new(AtomicBool::new(false));
+            let doing = Arc::clone(&done);
+            let work = Box::pin(async move { doing.store(true, Ordering::Relaxed) });
+            if in_turns {
+                taking(turns, || InTurns.spawn(work))
+            } else {
+                InTurns.spawn(work)
+            }
+            tokio::task::yield_now().await;
+            assert_eq!(done.load(Ordering::Relaxed), at_once, "in turns: {in_turns}, over: {over}");
+            while !done.load(Ordering::Relaxed) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
