@@ -101,6 +101,12 @@ impl Priorities {
         found
     }
 
+    /// Does anything with a higher priority than `own` wait for room?
+    pub(super) fn has_higher(&self, own: i32) -> bool {
+        let is_higher = |waiting: &Waiting| waiting.for_room && waiting.priority > own;
+        self.lock().iter().any(|stream| stream.waits.as_ref().is_some_and(is_higher))
+    }
+
     /// Its answer is out.
     pub(super) fn forget(&self, id: u64) {
         if self.any.load(Ordering::Relaxed) {
@@ -181,9 +187,9 @@ mod tests {
         assert!(!priorities.wake_higher(0), "the second has written all that it has");
         assert!(priorities.poll_other(second_cx, 4, 2, true).is_pending());
         assert!(!priorities.wake_higher(2));
-        assert!(priorities.wake_higher(1));
+        assert!(priorities.has_higher(1) && priorities.wake_higher(1));
         assert_eq!(woken(), (0, 2));
-        assert!(!priorities.wake_higher(1));
+        assert!(!priorities.has_higher(1) && !priorities.wake_higher(1));
     }
 
     #[test]

@@ -180,18 +180,25 @@ impl Outbound {
     async fn step(&mut self, chunks: &mut [Bytes]) -> Result<Written, WriteError> {
         loop {
             self.look_up_priority();
-            let priorities = &self.requests.priorities;
-            let mut writing = pin!(self.stream.write_chunks(chunks));
-            let mut stands_back = true;
+            let Self { stream, id, requests, priority, .. } = self;
+            let priorities = &requests.priorities;
+            let mut stood_back = false;
             let stepped = poll_fn(|cx| {
-                if std::mem::replace(&mut stands_back, false) && priorities.wake_higher(self.priority) {
+                if !stood_back && priorities.wake_higher(*priority) {
+                    stood_back = true;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                stands_back = true;
-                match writing.as_mut().poll(cx) {
+                // It may be that the viewer takes no more of it, or that there was no room just then.
+                let gives_way = stood_back && priorities.has_higher(*priority);
+                stood_back = false;
+                let written = match gives_way {
+                    true => poll_write_little(stream, chunks, cx),
+                    false => pin!(stream.write_chunks(chunks)).poll(cx),
+                };
+                match written {
                     Poll::Ready(written) => Poll::Ready(Some(written)),
-                    Poll::Pending => priorities.poll_other(cx, self.id, self.priority, true).map(|()| None),
+                    Poll::Pending => priorities.poll_other(cx, *id, *priority, true).map(|()| None),
                 }
             });
             if let Some(written) = stepped.await {
@@ -249,6 +256,23 @@ impl Outbound {
         self.priority = priority;
         let _ = self.stream.set_priority(priority);
     }
+}
+
+/// The beginning of `chunks`, so that what is more urgent has its turn soon.
+fn poll_write_little(
+    stream: &mut SendStream,
+    chunks: &mut [Bytes],
+    cx: &mut Context<'_>,
+) -> Poll<Result<Written, WriteError>> {
+    const LITTLE: usize = 4 << 10;
+    let empty = chunks.iter().take_while(|chunk| chunk.is_empty()).count();
+    let Some(first) = chunks.get_mut(empty) else {
+        return Poll::Ready(Ok(Written { bytes: 0, chunks: empty }));
+    };
+    let mut little = [first.slice(..first.len().min(LITTLE))];
+    let Written { bytes, .. } = ready!(pin!(stream.write_chunks(&mut little)).poll(cx))?;
+    first.advance(bytes);
+    Poll::Ready(Ok(Written { bytes, chunks: empty + usize::from(first.is_empty()) }))
 }
 
 impl Drop for Outbound {
