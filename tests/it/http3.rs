@@ -455,7 +455,7 @@ async fn what_has_become_urgent_goes_first() {
         bucket.put(object, pattern(size));
         assert_eq!(get(stage.https(), &format!("/{object}")).await.body.len(), size);
         for before in [true, false] {
-            let (_endpoint, quic) = connect_narrow(stage.https(), window).await;
+            let (_endpoint, quic) = connect_narrow(slow(stage.https()).await, window).await;
             let mut control = quic.open_uni().await.unwrap();
             control.write_all(&[&[0][..], &frame(4, &[])].concat()).await.unwrap();
             if before {
@@ -482,6 +482,38 @@ async fn what_has_become_urgent_goes_first() {
             assert!(first.0.load(Ordering::Relaxed) > size);
         }
     }
+}
+
+/// A way to the edge on which its packets take their time: what it has to send waits there, and not here.
+async fn slow(edge: SocketAddr) -> SocketAddr {
+    let (front, back) = (bound().await, bound().await);
+    let address = front.local_addr().unwrap();
+    back.connect(edge).await.unwrap();
+    tokio::spawn(async move {
+        let (mut from_viewer, mut from_edge) = ([0; 2048], [0; 2048]);
+        let mut viewer = None;
+        let mut pace = tokio::time::interval(Duration::from_millis(2));
+        loop {
+            tokio::select! {
+                received = front.recv_from(&mut from_viewer) => {
+                    let Ok((length, from)) = received else { return };
+                    viewer = Some(from);
+                    let _ = back.send(&from_viewer[..length]).await;
+                }
+                _ = pace.tick() => {
+                    for _ in 0..8 {
+                        let Ok(length) = back.try_recv(&mut from_edge) else { break };
+                        let _ = front.send_to(&from_edge[..length], viewer.unwrap()).await;
+                    }
+                }
+            }
+        }
+    });
+    address
+}
+
+async fn bound() -> tokio::net::UdpSocket {
+    tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap()
 }
 
 /// A viewer to whom so much may be under way at a time.
