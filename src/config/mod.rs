@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, StatusCode};
+use ipnet::IpNet;
 
 pub use document::Document;
 pub use finding::{Finding, Place, Severity};
@@ -85,6 +86,8 @@ pub struct Listen {
     pub unproven_handshakes: usize,
     /// Unfinished TLS handshakes of each worker; further connections wait to be accepted. At least 1.
     pub handshakes: usize,
+    /// Networks of load balancers: whoever connects from there must begin with a PROXY header, which says who the viewer is.
+    pub proxy_protocol: Vec<IpNet>,
 }
 
 /// Who may use the admin listener.

@@ -81,6 +81,7 @@ pub struct Listen {
     pub grace: Field<Amount>,
     pub unproven_handshakes: Field<i64>,
     pub handshakes: Field<i64>,
+    pub proxy_protocol: List<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

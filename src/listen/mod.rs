@@ -17,6 +17,7 @@ mod handshakes;
 mod huffman;
 mod interim;
 mod patience;
+mod proxy;
 mod rewound;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 
@@ -171,6 +173,7 @@ impl Bound {
             _ => (None, Vec::new()),
         };
         let mut arrivals = arrivals.into_iter();
+        let balancers: Arc<[IpNet]> = listen.proxy_protocol.as_slice().into();
         let mut workers = Vec::new();
         for (index, (pair, inboxes)) in self.workers.into_iter().zip(inboxes).enumerate() {
             let gate = Gate::new(listen.handshakes, &edge.metrics);
@@ -184,6 +187,7 @@ impl Bound {
                 loads: Arc::clone(&loads),
                 outboxes: Arc::clone(&outboxes),
                 grace: listen.grace,
+                balancers: Arc::clone(&balancers),
             };
             let arrivals = arrivals.next();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -273,6 +277,8 @@ struct Worker {
     /// Of all workers.
     outboxes: Arc<[Outboxes]>,
     grace: Duration,
+    /// Who must say for whom they speak.
+    balancers: Arc<[IpNet]>,
 }
 
 impl Worker {
@@ -388,7 +394,9 @@ impl Worker {
         stop: watch::Receiver<bool>,
         deadlines: &Arc<Deadlines>,
     ) {
-        let served = door.serve(stream, viewer, Arc::clone(&self.edge), stop, Arc::clone(deadlines));
+        let balancers = Arc::clone(&self.balancers);
+        let served =
+            door.serve(stream, viewer, balancers, Arc::clone(&self.edge), stop, Arc::clone(deadlines));
         tokio::spawn(async move {
             served.await;
             drop(guest);

@@ -126,6 +126,7 @@ async fn what_lies_in_the_inbox_at_the_end_is_served() {
         loads: Arc::clone(&loads),
         outboxes: [outboxes].into(),
         grace: Duration::from_secs(30),
+        balancers: [].into(),
     };
     let pair = Pair { http: bind_one(any).unwrap(), https: bind_one(any).unwrap() };
     let answers = async {

@@ -33,6 +33,7 @@ mod origin_tls;
 mod origins;
 mod parity;
 mod protocols;
+mod proxy_protocol;
 mod ranges;
 mod refusals;
 mod regressions;

@@ -84,6 +84,7 @@ fn listen(table: &mut Table<'_>) -> raw::Listen {
         grace: table.field("grace"),
         unproven_handshakes: table.field("unproven_handshakes"),
         handshakes: table.field("handshakes"),
+        proxy_protocol: table.list("proxy_protocol"),
     }
 }
 

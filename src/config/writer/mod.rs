@@ -66,6 +66,7 @@ fn write_listen(text: &mut Text, listen: &raw::Listen) {
         grace,
         unproven_handshakes,
         handshakes,
+        proxy_protocol,
     } = listen;
     text.section("listen", |text| {
         text.field("http", http);
@@ -78,6 +79,7 @@ fn write_listen(text: &mut Text, listen: &raw::Listen) {
         text.field("grace", grace);
         text.field("unproven_handshakes", unproven_handshakes);
         text.field("handshakes", handshakes);
+        text.list("proxy_protocol", proxy_protocol);
     });
 }
 

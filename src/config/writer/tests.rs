@@ -86,6 +86,7 @@ impl Maker {
                 grace: self.amount(),
                 unproven_handshakes: self.number(),
                 handshakes: self.number(),
+                proxy_protocol: self.texts(),
             },
             tls: raw::Tls {
                 minimum_protocol_version: self.text(),
