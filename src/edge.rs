@@ -36,11 +36,11 @@ const ALT_SVC_MAX_AGE: u32 = 86_400;
 pub struct Edge {
     pub identity: Identity,
     pub sites: Hosts<Arc<Site>>,
-    pub store: Store,
+    pub store: Arc<Store>,
     pub metrics: Arc<Metrics>,
     /// For requests that name no distribution.
     pub unrouted: DistributionMetrics,
-    pub log: AccessLog,
+    pub log: Arc<AccessLog>,
     pub marks: Marks,
     /// Responses say in `Cache-Status` what became of them (RFC 9211).
     pub cache_status: bool,
@@ -48,12 +48,13 @@ pub struct Edge {
     pub fast_path: bool,
     public_https_port: Option<u16>,
     https_listener: OnceLock<u16>,
-    draining: AtomicBool,
+    draining: Arc<AtomicBool>,
     origins: Vec<Arc<Origin>>,
     distributions: Vec<Arc<Site>>,
     /// Where viewers are, if there is a database.
     pub places: Option<Arc<geo::Database>>,
     logs_cookies: bool,
+    trust: Arc<Trust>,
 }
 
 /// A distribution at run time.
@@ -128,15 +129,71 @@ impl Edge {
         log: AccessLog,
         credentials: impl FnMut(&config::Origin) -> Arc<CredentialSource>,
     ) -> Result<Arc<Self>, BuildError> {
-        let marks = Marks::new(&config.identity).ok_or(BuildError::Identity)?;
         let places = config.geo_database.as_deref().map(geo::Database::open).transpose()?.map(Arc::new);
+        let for_evictions = Arc::clone(&metrics);
+        let lasting = Lasting {
+            store: Arc::new(Store::new(&config.cache, move |cause| for_evictions.cache_evicted(cause))),
+            metrics,
+            // Another id for each process, as each of CloudFront's servers has one (behaviour §9.1).
+            node: format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),
+            draining: Arc::default(),
+            trust: client_tls()?,
+            origins: Vec::new(),
+        };
+        Self::build(config, lasting, Arc::new(log), places, credentials)
+    }
+
+    /// One that takes this one's place: with the same cache, metrics and process, and with those of its origins that are
+    /// configured as before, with their connections. `credentials` as for [`Self::new`].
+    ///
+    /// # Errors
+    /// [`BuildError`]; nothing has changed then.
+    pub(crate) fn followed_by(
+        &self,
+        config: &Config,
+        log: Arc<AccessLog>,
+        places: Option<Arc<geo::Database>>,
+        credentials: impl FnMut(&config::Origin) -> Arc<CredentialSource>,
+    ) -> Result<Arc<Self>, BuildError> {
+        // They introduce themselves by its name.
+        let keeps_name = config.identity.name == self.identity.name;
+        let lasting = Lasting {
+            store: Arc::clone(&self.store),
+            metrics: Arc::clone(&self.metrics),
+            node: self.marks.node.clone(),
+            draining: Arc::clone(&self.draining),
+            trust: Arc::clone(&self.trust),
+            origins: self
+                .distributions
+                .iter()
+                .flat_map(|site| site.origins.iter().cloned())
+                .filter(|_| keeps_name)
+                .collect(),
+        };
+        let edge = Self::build(config, lasting, log, places, credentials)?;
+        if let Some(port) = self.https_listener.get() {
+            edge.set_https_port(*port);
+        }
+        Ok(edge)
+    }
+
+    fn build(
+        config: &Config,
+        lasting: Lasting,
+        log: Arc<AccessLog>,
+        places: Option<Arc<geo::Database>>,
+        credentials: impl FnMut(&config::Origin) -> Arc<CredentialSource>,
+    ) -> Result<Arc<Self>, BuildError> {
+        let Lasting { store, metrics, node, draining, trust, origins: earlier } = lasting;
+        let marks = Marks::new(&config.identity, node).ok_or(BuildError::Identity)?;
         let mut builder = Builder {
             config,
             metrics: &metrics,
             marks: &marks,
-            tls: client_tls()?,
+            tls: Arc::clone(&trust),
             places: places.clone(),
             credentials,
+            earlier,
         };
         let mut sites = Hosts::new();
         let mut distributions = Vec::new();
@@ -153,11 +210,10 @@ impl Edge {
                 sites.set_any(site);
             }
         }
-        let for_evictions = Arc::clone(&metrics);
         Ok(Arc::new(Self {
             identity: config.identity.clone(),
             sites,
-            store: Store::new(&config.cache, move |cause| for_evictions.cache_evicted(cause)),
+            store,
             unrouted: metrics.distribution(""),
             metrics,
             log,
@@ -166,11 +222,12 @@ impl Edge {
             fast_path: config.listen.fast_path,
             public_https_port: config.listen.public_https_port,
             https_listener: OnceLock::new(),
-            draining: AtomicBool::new(false),
+            draining,
             logs_cookies: distributions.iter().any(|site| site.logged_as.cookies),
             origins,
             distributions,
             places,
+            trust,
         }))
     }
 
@@ -247,11 +304,11 @@ impl Edge {
         &self.origins
     }
 
-    /// What `/readyz` says.
+    /// What `/readyz` says. `configuration` and `certificates` are whatever was read.
     #[must_use]
-    pub fn readiness(&self, certificates: Check) -> Readiness {
+    pub fn readiness(&self, configuration: Check, certificates: Check) -> Readiness {
         let mut checks = vec![
-            Check { name: "configuration", ok: true, detail: "loaded".into() },
+            configuration,
             certificates,
             Check { name: "draining", ok: !self.draining.load(Ordering::Relaxed), detail: String::new() },
         ];
@@ -285,6 +342,17 @@ impl Edge {
     }
 }
 
+/// What outlives a configuration.
+struct Lasting {
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    node: String,
+    draining: Arc<AtomicBool>,
+    trust: Arc<Trust>,
+    /// Those of an edge before; none is shared by two that are not configured alike.
+    origins: Vec<Arc<Origin>>,
+}
+
 impl Site {
     /// Where a viewer is, for a distribution to which it matters.
     #[must_use]
@@ -316,6 +384,7 @@ struct Builder<'a, C> {
     tls: Arc<Trust>,
     places: Option<Arc<geo::Database>>,
     credentials: C,
+    earlier: Vec<Arc<Origin>>,
 }
 
 impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
@@ -345,6 +414,10 @@ impl<C: FnMut(&config::Origin) -> Arc<CredentialSource>> Builder<'_, C> {
         config: &Arc<config::Origin>,
     ) -> Result<Arc<Origin>, BuildError> {
         let label = self.label(distribution, config);
+        let alike = |origin: &&Arc<Origin>| **origin.label() == *label && *origin.config() == **config;
+        if let Some(origin) = self.earlier.iter().find(alike) {
+            return Ok(Arc::clone(origin));
+        }
         let parts = OriginParts {
             config: Arc::clone(config),
             tls: Arc::clone(&self.tls),
@@ -435,11 +508,9 @@ pub struct Marks {
 }
 
 impl Marks {
-    fn new(identity: &Identity) -> Option<Self> {
+    fn new(identity: &Identity, node: String) -> Option<Self> {
         let value = |text: String| HeaderValue::try_from(text).ok();
         let name = &identity.name;
-        // Another id for each process, as each of CloudFront's servers has one (behaviour §9.1).
-        let node = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         let mut x_cache = Vec::new();
         for result in ResultType::ALL {
             x_cache.push(value(format!("{} from {name}", result.as_str()))?);
@@ -496,7 +567,8 @@ mod tests {
 
     #[test]
     fn x_cache_says_the_result_and_the_name() {
-        let marks = Marks::new(&Identity { name: "edgeseal".into(), pop: "EDG1-C1".into() }).unwrap();
+        let identity = Identity { name: "edgeseal".into(), pop: "EDG1-C1".into() };
+        let marks = Marks::new(&identity, "node".into()).unwrap();
         for result in ResultType::ALL {
             assert_eq!(marks.x_cache(result), format!("{} from edgeseal", result.as_str())); // behaviour §8.5
         }

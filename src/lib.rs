@@ -16,11 +16,13 @@
 //! | [`interim`] | 1xx answers from an origin to a viewer | semantics |
 //! | [`pipeline`] | the path of a request on one screen | all of the above |
 //! | [`edge`] | everything built, nothing listening | all of the above |
+//! | [`live`] | the edge in force, which a reload replaces | edge |
 //! | [`listen`] | sockets, TLS, workers, draining | edge, pipeline |
 //! | [`observe`] | metrics, access log, diagnostics | config |
 //! | [`delivery`] | finished log files to their bucket | config, observe, origin |
 //! | [`admin`] | health, readiness, metrics, CloudFront's API, explanations on a listener of their own | config, observe |
 //! | [`server`] | edge, listeners and admin joined: what `run`, `demo` and the tests start | edge, listen, admin, delivery |
+//! | [`stamp`] | whether a file may have changed | nobody |
 //! | [`cli`] | arguments to exit code | everybody |
 //!
 //! ARCHITECTURE.md walks one request through them.
@@ -41,6 +43,7 @@ pub mod error;
 pub mod geo;
 pub mod interim;
 pub mod listen;
+pub mod live;
 pub mod observe;
 pub mod origin;
 pub mod pipeline;
@@ -48,3 +51,4 @@ pub mod policy;
 pub mod route;
 pub mod semantics;
 pub mod server;
+pub mod stamp;

@@ -23,10 +23,15 @@ const WARNING: u64 = 60;
 /// Keys with which requests may be signed.
 #[derive(Debug)]
 pub struct Keys {
-    sources: Vec<AdminKey>,
-    known: RwLock<Vec<Key>>,
+    held: RwLock<Held>,
     /// Second of the last warning of a wrong secret.
     warned: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Held {
+    sources: Vec<AdminKey>,
+    known: Vec<Key>,
 }
 
 /// An id, and its secret.
@@ -64,8 +69,8 @@ impl Keys {
         if sources.is_empty() {
             return Ok(None);
         }
-        let known = RwLock::new(read(sources)?);
-        Ok(Some(Arc::new(Self { sources: sources.to_vec(), known, warned: AtomicU64::new(0) })))
+        let held = Held { sources: sources.to_vec(), known: read(sources)? };
+        Ok(Some(Arc::new(Self { held: RwLock::new(held), warned: AtomicU64::new(0) })))
     }
 
     /// Reads the secrets again. `true`: some are others now. After an error the last good ones stay.
@@ -73,27 +78,41 @@ impl Keys {
     /// # Errors
     /// [`KeyError`].
     pub fn reload(&self) -> Result<bool, KeyError> {
-        let keys = read(&self.sources)?;
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if *known == keys {
+        let sources = self.sources();
+        let keys = read(&sources)?;
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if held.known == keys || held.sources != sources {
             return Ok(false);
         }
-        *known = keys;
+        held.known = keys;
         Ok(true)
+    }
+
+    /// From now on the keys are those of `others`.
+    pub(crate) fn become_those_of(&self, others: &Self) {
+        let (sources, known) = {
+            let others = others.held.read().unwrap_or_else(PoisonError::into_inner);
+            (others.sources.clone(), others.known.clone())
+        };
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Held { sources, known };
+    }
+
+    fn sources(&self) -> Vec<AdminKey> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).sources.clone()
     }
 
     /// Files that are open to others than their owner and group.
     #[must_use]
     pub fn warnings(&self) -> Vec<Exposed> {
         use std::os::unix::fs::PermissionsExt as _;
-        let files = self.sources.iter().filter_map(|key| match &key.secret {
+        let files = self.sources().into_iter().filter_map(|key| match key.secret {
             SecretSource::File(file) => Some(file),
             SecretSource::Variable(_) => None,
         });
-        let is_open = |file: &&PathBuf| {
+        let is_open = |file: &PathBuf| {
             fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0)
         };
-        files.filter(is_open).cloned().map(Exposed).collect()
+        files.filter(is_open).map(Exposed).collect()
     }
 
     /// Somebody uses this key with a wrong secret. Said once a minute, for anybody can.
@@ -105,8 +124,8 @@ impl Keys {
     }
 
     pub(super) fn find(&self, id: &str) -> Option<Key> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().find(|key| *key.id == *id).cloned()
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        held.known.iter().find(|key| *key.id == *id).cloned()
     }
 }
 
@@ -170,6 +189,21 @@ mod tests {
         assert!(keys.reload().unwrap_err().to_string().contains("cannot be read"));
         assert_eq!(secret(), "second-secret-of-an-admin");
         assert!(!format!("{keys:?}").contains("second-secret"), "{keys:?}");
+    }
+
+    #[test]
+    fn other_keys_take_the_place_of_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+        fs::write(&first, "first-secret-of-an-admin").unwrap();
+        fs::write(&second, "second-secret-of-an-admin").unwrap();
+        let keys = Keys::load(&[source("ADMIN1", &first)]).unwrap().unwrap();
+        keys.become_those_of(&Keys::load(&[source("ADMIN2", &second)]).unwrap().unwrap());
+        assert!(keys.find("ADMIN1").is_none());
+        assert_eq!(&*keys.find("ADMIN2").unwrap().secret, "second-secret-of-an-admin");
+        fs::write(&second, "third-secret-of-an-admin").unwrap();
+        assert!(keys.reload().unwrap());
+        assert_eq!(&*keys.find("ADMIN2").unwrap().secret, "third-secret-of-an-admin");
     }
 
     #[test]

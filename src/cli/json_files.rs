@@ -17,35 +17,53 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<File>, Vec<Finding>> {
     let mut files = Vec::new();
     let mut findings = Vec::new();
     for path in paths {
-        if let Err((path, error)) = add(path, &mut files) {
-            let message = format!("cannot be read: {error}");
-            let fix = "give a JSON file, or a folder of JSON files";
-            findings.push(finding(&path.display().to_string(), &message, fix));
+        let read = find(path).and_then(|found| {
+            let read = |found: Found| file(&found).map_err(|error| (found.path, error));
+            found.into_iter().map(read).collect::<Result<Vec<_>, _>>()
+        });
+        match read {
+            Ok(read) => files.extend(read),
+            Err((path, error)) => {
+                let message = format!("cannot be read: {error}");
+                let fix = "give a JSON file, or a folder of JSON files";
+                findings.push(finding(&path.display().to_string(), &message, fix));
+            }
         }
     }
     if findings.is_empty() { Ok(files) } else { Err(findings) }
 }
 
+/// The files that [`read`] would read now, as far as they can be found.
+pub(super) fn list(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let found = paths.iter().flat_map(|path| find(path).unwrap_or_default());
+    found.map(|found| found.path).collect()
+}
+
+/// A file, and the whole path of the folder in which it was found.
+struct Found {
+    path: PathBuf,
+    folder: Option<PathBuf>,
+}
+
 type Failed = (PathBuf, io::Error);
 
-fn add(path: &Path, files: &mut Vec<File>) -> Result<(), Failed> {
+fn find(path: &Path) -> Result<Vec<Found>, Failed> {
     let of = |error| (path.to_owned(), error);
     if !std::fs::metadata(path).map_err(of)?.is_dir() {
-        files.push(file(path, None).map_err(of)?);
-        return Ok(());
+        return Ok(vec![Found { path: path.to_owned(), folder: None }]);
     }
-    let before = files.len();
+    let mut files = Vec::new();
     // `.` has no name of its own.
     let name = path.canonicalize().map_err(of)?;
-    add_folder(path, &name, DEEPEST, files)?;
-    if files.len() == before {
+    add_folder(path, &name, DEEPEST, &mut files)?;
+    if files.is_empty() {
         return Err(of(io::Error::other("there is no JSON file in it")));
     }
-    Ok(())
+    Ok(files)
 }
 
 /// `name`: the folder's whole path, for the ids of what has none.
-fn add_folder(folder: &Path, name: &Path, depth: usize, files: &mut Vec<File>) -> Result<(), Failed> {
+fn add_folder(folder: &Path, name: &Path, depth: usize, files: &mut Vec<Found>) -> Result<(), Failed> {
     let of = |error| (folder.to_owned(), error);
     let entries = std::fs::read_dir(folder).map_err(of)?;
     let mut paths =
@@ -62,20 +80,20 @@ fn add_folder(folder: &Path, name: &Path, depth: usize, files: &mut Vec<File>) -
                 add_folder(&path, &name.join(&own), depth - 1, files)?;
             }
         } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
-            files.push(file(&path, Some(name)).map_err(|error| (path.clone(), error))?);
+            files.push(Found { path, folder: Some(name.to_owned()) });
         }
     }
     Ok(())
 }
 
-fn file(path: &Path, folder: Option<&Path>) -> io::Result<File> {
+fn file(Found { path, folder }: &Found) -> io::Result<File> {
     if std::fs::metadata(path)?.len() > LARGEST {
         return Err(io::Error::other("it is larger than 32 MiB"));
     }
     Ok(File {
         name: path.display().to_string(),
         stem: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        folder: folder.map(Path::to_owned),
+        folder: folder.clone(),
         bytes: std::fs::read(path)?,
     })
 }

@@ -11,6 +11,7 @@ mod json_files;
 mod run;
 mod source;
 mod version;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -1,12 +1,15 @@
 //! `edgeseal run`: strings → Config → Edge → listeners → drain.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
+use super::watch::Watch;
 use super::{FAILED, Overriding, Source, print, say, source};
 use crate::config::{self, Config, S3Origin};
 use crate::observe::metrics::Metrics;
@@ -44,7 +47,7 @@ impl Run {
         // Control work only: credentials, keys, admin. Viewers are served by the workers.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let outcome = runtime.map_err(Failure::from).and_then(|runtime| {
-            let outcome = runtime.block_on(serve(&loaded.config));
+            let outcome = runtime.block_on(serve(&loaded.config, &self));
             // A credential provider that hangs must not hold up the end.
             runtime.shutdown_background();
             outcome
@@ -59,6 +62,19 @@ impl Run {
     }
 }
 
+impl Run {
+    /// All that a reload would read.
+    fn files(&self, config: &Config) -> Vec<PathBuf> {
+        let mut files = self.source.files();
+        for pair in &config.tls.certificates {
+            files.extend([pair.cert.clone(), pair.key.clone()]);
+        }
+        files.extend(config.tls.ticket_key_file.clone());
+        files.extend(config.geo_database.clone());
+        files
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("{0}")]
@@ -69,24 +85,81 @@ enum Failure {
     Credentials { origin: Arc<str>, reason: String },
 }
 
-/// From a configuration to an exit, by way of SIGTERM or SIGINT.
-async fn serve(config: &Config) -> Result<(), Failure> {
+/// From a configuration to an exit, by way of SIGTERM or SIGINT. SIGHUP, and files that have changed, bring another
+/// configuration.
+async fn serve(config: &Config, run: &Run) -> Result<(), Failure> {
     let mut end = End::new()?;
+    // Before anything that takes time: unheard, it would end the process.
+    let mut hangup = signal(SignalKind::hangup())?;
     let metrics = Metrics::new();
-    let sources = tokio::select! {
-        sources = Sources::start(config) => sources?,
+    let mut sources = Sources::default();
+    // As they are before they are read.
+    let mut watch = Watch::new(run.files(config));
+    tokio::select! {
+        started = sources.start(config) => started?,
         () = end.asked() => return Ok(()),
-    };
-    watch_keys(config, &metrics).await;
-    let server = server::start(config, metrics, |origin| sources.of(origin)).await?;
+    }
+    let mut keys = watch_keys(config, &metrics).await;
+    let mut server = server::start(config, Arc::clone(&metrics), |origin| sources.of(origin)).await?;
     announce(&server);
-    end.asked().await;
+    loop {
+        let follows_files = server.config().reload.watch;
+        tokio::select! {
+            () = end.asked() => break,
+            _ = hangup.recv() => tracing::info!("reading the configuration again: asked by SIGHUP"),
+            () = watch.changed(|| run.files(server.config())), if follows_files => {
+                tracing::debug!("reading the configuration again: files have changed");
+            }
+        }
+        let reloaded = tokio::select! {
+            reloaded = reload(&mut server, &mut sources, run) => reloaded,
+            () = end.asked() => break,
+        };
+        match reloaded {
+            Ok(true) => {
+                // The new ones must not be forgotten with the old.
+                drop(keys);
+                keys = watch_keys(server.config(), &metrics).await;
+            }
+            Ok(false) => {}
+            Err(reasons) => server.refuse(&reasons),
+        }
+    }
+    drop(keys);
     tracing::info!("draining");
-    server.edge.drain();
-    tokio::time::sleep(config.listen.drain_delay).await;
+    server.edge().drain();
+    tokio::time::sleep(server.config().listen.drain_delay).await;
     server.drain().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Reads everything again and puts it in force. `false`: all is as it was. May be given up at any time before that.
+///
+/// # Errors
+/// Why it is not in force; nothing has changed then.
+async fn reload(server: &mut Server, sources: &mut Sources, run: &Run) -> Result<bool, Vec<String>> {
+    let (source, over) = (run.source.clone(), run.over.clone());
+    let loading = tokio::task::spawn_blocking(move || source::load(&source, &over));
+    let loaded = loading.await.map_err(|_| vec!["reading the configuration panicked".to_owned()])?;
+    let loaded = loaded.map_err(|findings| findings.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    sources.start(&loaded.config).await.map_err(|failure| vec![failure.to_string()])?;
+    let reloaded = server.reload(loaded.config, |origin| sources.of(origin)).await;
+    let reloaded =
+        reloaded.map_err(|failure| failure.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
+    for key in &reloaded.wait_for_restart {
+        tracing::warn!(key, "this key has another value now, which takes a restart");
+    }
+    if !reloaded.changed {
+        tracing::info!("nothing to reload: what was read is in force already");
+        return Ok(false);
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    sources.keep_only(server.config());
+    tracing::info!(distributions = server.config().distributions.len(), "reloaded");
+    Ok(true)
 }
 
 /// SIGTERM or SIGINT.
@@ -123,37 +196,43 @@ struct Sources {
 }
 
 impl Sources {
-    /// Starts them and waits a little for the first credentials. Without any the edge starts all the same: its
-    /// `/readyz` says what is missing, and it heals by itself.
-    async fn start(config: &Config) -> Result<Self, Failure> {
-        let mut sources = Self::default();
-        let upload = config.log.standard.as_ref().and_then(|standard| standard.upload.as_ref());
-        let origins = config.distributions.iter().flat_map(|distribution| &distribution.origins);
-        for origin in origins.chain(upload.map(|upload| &upload.bucket)) {
+    /// Starts those that are missing and waits a little for their first credentials. Without any the edge starts all the
+    /// same: its `/readyz` says what is missing, and it heals by itself.
+    async fn start(&mut self, config: &Config) -> Result<(), Failure> {
+        let mut new = Vec::new();
+        for origin in buckets(config) {
             if let Some(s3) = origin.s3()
-                && sources.find(origin).is_none()
+                && self.find(origin).is_none()
             {
-                sources.add(origin, s3).await?;
+                new.push(self.add(origin, s3).await?);
             }
         }
-        let all = sources.chain.iter().chain(sources.roles.iter().map(|(_, source)| source));
-        for source in all {
+        for source in new {
             source.ready(FIRST_CREDENTIALS).await;
         }
-        Ok(sources)
+        Ok(())
     }
 
-    async fn add(&mut self, origin: &Arc<config::Origin>, s3: &S3Origin) -> Result<(), Failure> {
+    /// Lets go of those that nobody asks for any more.
+    fn keep_only(&mut self, config: &Config) {
+        self.roles.retain(|(of, _)| buckets(config).any(|origin| **origin == **of));
+    }
+
+    async fn add(
+        &mut self,
+        origin: &Arc<config::Origin>,
+        s3: &S3Origin,
+    ) -> Result<Arc<CredentialSource>, Failure> {
         let base = credentials::sdk_config(&s3.region).await;
         let provider = credentials::provider_for(s3, &origin.origin_path, &base).await.map_err(|error| {
             Failure::Credentials { origin: Arc::clone(&origin.id), reason: error.to_string() }
         })?;
         let source = CredentialSource::start(Arc::clone(&origin.id), provider);
         match s3.role {
-            Some(_) => self.roles.push((Arc::clone(origin), source)),
-            None => self.chain = Some(source),
+            Some(_) => self.roles.push((Arc::clone(origin), Arc::clone(&source))),
+            None => self.chain = Some(Arc::clone(&source)),
         }
-        Ok(())
+        Ok(source)
     }
 
     fn find(&self, origin: &config::Origin) -> Option<&Arc<CredentialSource>> {
@@ -168,8 +247,32 @@ impl Sources {
     }
 }
 
+/// All origins, and where the logs go.
+fn buckets(config: &Config) -> impl Iterator<Item = &Arc<config::Origin>> {
+    let upload = config.log.standard.as_ref().and_then(|standard| standard.upload.as_ref());
+    let origins = config.distributions.iter().flat_map(|distribution| &distribution.origins);
+    origins.chain(upload.map(|upload| &upload.bucket))
+}
+
+/// Keys that are looked at. Dropped: no longer, and nobody is told of them any more.
+struct WatchedKeys {
+    metrics: Arc<Metrics>,
+    keys: Vec<Arc<str>>,
+    tasks: JoinSet<()>,
+}
+
+impl Drop for WatchedKeys {
+    fn drop(&mut self) {
+        self.tasks.abort_all();
+        for key in &self.keys {
+            self.metrics.kms_key_usable(key, None);
+        }
+    }
+}
+
 /// Looks at the keys' state under the chain's own identity: a role's session may decrypt and nothing else.
-async fn watch_keys(config: &Config, metrics: &Arc<Metrics>) {
+async fn watch_keys(config: &Config, metrics: &Arc<Metrics>) -> WatchedKeys {
+    let mut watched = WatchedKeys { metrics: Arc::clone(metrics), keys: Vec::new(), tasks: JoinSet::new() };
     let origins = config.distributions.iter().flat_map(|distribution| &distribution.origins);
     for s3 in origins.filter_map(|origin| origin.s3()).filter(|s3| s3.watch_keys) {
         let client = aws_sdk_kms::Client::new(&credentials::sdk_config(&s3.region).await);
@@ -182,6 +285,8 @@ async fn watch_keys(config: &Config, metrics: &Arc<Metrics>) {
             };
             metrics.kms_key_usable(key, usable);
         };
-        tokio::spawn(kms::watch(s3.kms_keys.clone(), client, KEY_WATCH, report));
+        watched.keys.extend(s3.kms_keys.iter().cloned());
+        watched.tasks.spawn(kms::watch(s3.kms_keys.clone(), client, KEY_WATCH, report));
     }
+    watched
 }

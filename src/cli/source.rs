@@ -10,7 +10,7 @@ use super::json_files;
 use crate::config::{self, Environment, Finding, Loaded, Overrides, Place, Severity};
 
 /// Exactly one source.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false, id = "source")]
 pub(super) struct Source {
     /// A TOML file (config/edgeseal.toml lists every key)
@@ -25,7 +25,7 @@ pub(super) struct Source {
 }
 
 /// Flags that beat the file.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Overriding {
     /// Region of the bucket, with s3://BUCKET [default: AWS_REGION]
     // Not clap's `env`: a variable that is set for other programs would then conflict with --config.
@@ -66,7 +66,7 @@ pub(super) struct Overriding {
 }
 
 /// What an owner accepts.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Accepting {
     /// A field of CloudFront's JSON that may be without effect, though it changes who is answered and how; may be
     /// repeated
@@ -77,6 +77,13 @@ pub(super) struct Accepting {
         hide_possible_values = true
     )]
     accept_unsupported: Vec<String>,
+}
+
+impl Source {
+    /// The files of which it is made now.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.config.iter().cloned().chain(json_files::list(&self.distribution)).collect()
+    }
 }
 
 impl Accepting {

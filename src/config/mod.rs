@@ -48,6 +48,7 @@ pub struct Config {
     /// At least one; ids are unique.
     pub distributions: Vec<Distribution>,
     pub admin: Admin,
+    pub reload: Reload,
 }
 
 impl Config {
@@ -95,6 +96,13 @@ pub struct Listen {
 pub struct Admin {
     /// Empty: whoever reaches its loopback address. Otherwise requests must be signed with one of them.
     pub keys: Vec<AdminKey>,
+}
+
+/// When files are read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reload {
+    /// Soon after they have changed; else only when SIGHUP comes.
+    pub watch: bool,
 }
 
 /// An administrator's key. Its secret is read when the edge starts, and is not part of the configuration.

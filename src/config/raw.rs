@@ -61,6 +61,7 @@ pub struct Raw {
     pub origin_request_policies: List<OriginRequestPolicy>,
     pub geo: Geo,
     pub admin: Admin,
+    pub reload: Reload,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -118,6 +119,12 @@ pub struct Geo {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Admin {
     pub keys: List<AdminKey>,
+}
+
+/// When what is read at start is read again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reload {
+    pub watch: Field<bool>,
 }
 
 /// The secret itself is never typed here.

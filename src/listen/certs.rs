@@ -101,6 +101,13 @@ impl Certificates {
         Self { all, exact, wildcard, fallback: order }
     }
 
+    /// The very same chains, in the same order. Then the keys are, too: each is that of its leaf.
+    #[must_use]
+    pub fn are(&self, others: &Self) -> bool {
+        let chains = |of: &Self| of.all.iter().map(|one| one.key.cert.clone()).collect::<Vec<_>>();
+        chains(self) == chains(others)
+    }
+
     /// Each name that a certificate has, with the second (since the Unix epoch) at which the first certificate
     /// for it expires. A certificate without names goes by its file's path.
     #[must_use]

@@ -26,9 +26,10 @@ use super::gate::{GaveWay, Place};
 use super::interim::Relaying;
 use super::patience::Patient;
 use super::rewound::Rewound;
-use super::{Handshakes, h1, h2, proxy};
+use super::{Handshakes, Offers, h1, h2, proxy};
 use crate::edge::Edge;
 use crate::interim::Interims;
+use crate::live::Live;
 use crate::observe::metrics::Metrics;
 use crate::pipeline::tx::{Connection, Secured, Tracked};
 
@@ -59,7 +60,7 @@ pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) enum Door {
     Plain,
     /// Its handshake has a place.
-    Tls(Arc<Handshakes>, Place),
+    Tls(Arc<Offers>, Place),
 }
 
 impl Door {
@@ -69,7 +70,7 @@ impl Door {
         stream: TcpStream,
         viewer: SocketAddr,
         balancers: Arc<[IpNet]>,
-        edge: Arc<Edge>,
+        live: Live,
         mut stop: watch::Receiver<bool>,
         deadlines: Arc<Deadlines>,
     ) {
@@ -85,17 +86,21 @@ impl Door {
             match told {
                 Ok(told) => viewer = told,
                 Err(refused) => {
-                    edge.metrics.tls_handshake_error("proxy-header");
+                    live.now().metrics.tls_handshake_error("proxy-header");
                     return proxy::tell(viewer, &refused);
                 }
             }
         }
         match self {
-            Self::Plain => Box::pin(http1(stream, edge, viewer, None, stop, deadlines)).await,
-            Self::Tls(handshakes, place) => {
+            Self::Plain => Box::pin(http1(stream, live, viewer, None, stop, deadlines)).await,
+            Self::Tls(offers, place) => {
+                // Those of now: the door was opened before anybody came.
+                let handshakes = offers.load_full();
+                drop(offers);
+                let (metrics, fast_path) = connection_facts(&live);
                 // Each stage in a box of its own: an idle connection keeps no room for its handshake.
                 let shaken = tokio::select! {
-                    shaken = Box::pin(handshake(&handshakes, place, stream, &edge.metrics)) => shaken,
+                    shaken = Box::pin(handshake(&handshakes, place, stream, &metrics)) => shaken,
                     _ = stop.wait_for(|&stop| stop) => None,
                 };
                 let Some(mut stream) = shaken else { return };
@@ -104,17 +109,23 @@ impl Door {
                 let secured = Some(handshakes.settled(session));
                 if session.alpn_protocol() == Some(b"h2") {
                     let connection = Connection::new(viewer, secured, None);
-                    if edge.fast_path {
-                        Box::pin(h2::serve(stream, edge, connection, stop)).await;
+                    if fast_path {
+                        Box::pin(h2::serve(stream, live.latest(), connection, stop)).await;
                     } else {
-                        Box::pin(http2(stream, edge, connection, stop)).await;
+                        Box::pin(http2(stream, live, connection, stop)).await;
                     }
                 } else {
-                    Box::pin(http1(stream, edge, viewer, secured, stop, deadlines)).await;
+                    Box::pin(http1(stream, live, viewer, secured, stop, deadlines)).await;
                 }
             }
         }
     }
+}
+
+/// What no reload changes. The edge itself is not kept: a connection may outlive it.
+fn connection_facts(live: &Live) -> (Arc<Metrics>, bool) {
+    let edge = live.now();
+    (Arc::clone(&edge.metrics), edge.fast_path)
 }
 
 async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
@@ -137,35 +148,36 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
 
 async fn http1(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    edge: Arc<Edge>,
+    live: Live,
     viewer: SocketAddr,
     secured: Option<Secured>,
     stop: watch::Receiver<bool>,
     deadlines: Arc<Deadlines>,
 ) {
-    let _counted = edge.metrics.connection("http/1.1");
+    let (metrics, fast_path) = connection_facts(&live);
+    let _counted = metrics.connection("http/1.1");
     let interims = Interims::new();
     let io = Relaying::new(io, Arc::clone(&interims));
     let connection = Connection::new(viewer, secured, Some(interims));
-    let (io, read) = if edge.fast_path {
-        match h1::serve(io, &edge, &connection, &deadlines.join()).await {
+    let (io, read) = if fast_path {
+        match h1::serve(io, live.latest(), &connection, &deadlines.join()).await {
             Some(rest) => rest,
             None => return,
         }
     } else {
         (io, BytesMut::new())
     };
-    Box::pin(hyper1(Rewound::new(io, read), edge, connection, stop)).await;
+    Box::pin(hyper1(Rewound::new(io, read), live, connection, stop)).await;
 }
 
 async fn hyper1(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    edge: Arc<Edge>,
+    live: Live,
     connection: Arc<Connection>,
     stop: watch::Receiver<bool>,
 ) {
     let service = service_fn(|request| {
-        let response = answer(Arc::clone(&edge), Arc::clone(&connection), request);
+        let response = answer(live.now(), Arc::clone(&connection), request);
         async move { Ok::<_, Infallible>(response.await) }
     });
     let serving = http1::Builder::new()
@@ -178,13 +190,13 @@ async fn hyper1(
 
 async fn http2(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    edge: Arc<Edge>,
+    live: Live,
     connection: Arc<Connection>,
     stop: watch::Receiver<bool>,
 ) {
-    let _counted = edge.metrics.connection("h2");
+    let _counted = live.now().metrics.connection("h2");
     let service = service_fn(|request| {
-        let response = answer(Arc::clone(&edge), Arc::clone(&connection), request);
+        let response = answer(live.now(), Arc::clone(&connection), request);
         async move { Ok::<_, Infallible>(response.await) }
     });
     let serving = http2::Builder::new(TokioExecutor::new())

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::server::Acceptor;
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,7 +28,15 @@ pub struct Handshakes {
     certificates: Arc<Certificates>,
     /// Shared, for all of this is copied for each connection.
     http3: Option<Arc<h3::Offer>>,
+    /// All that there are over TCP, by what makes them differ.
+    offers: Arc<[(Wish, Arc<ServerConfig>)]>,
 }
+
+/// A policy, and HTTP/2 or not.
+type Wish = (SecurityPolicy, bool);
+
+/// What is offered now. Each handshake looks here when it begins.
+pub type Offers = ArcSwap<Handshakes>;
 
 impl Handshakes {
     /// One offer for each policy that is in use, with HTTP/2 or without; none of their tickets is good with another, as none of their names is.
@@ -46,6 +55,29 @@ impl Handshakes {
     /// When the system has no randomness to give.
     #[must_use]
     pub fn sharing(certificates: &Arc<Certificates>, config: &Config, keys: Option<&TicketKeys>) -> Self {
+        Self::make(certificates, config, keys, None)
+    }
+
+    /// What comes in its place. `keys` are those that it has, if it has some; its tickets stay good.
+    ///
+    /// # Panics
+    /// When the system has no randomness to give.
+    #[must_use]
+    pub(crate) fn followed_by(
+        &self,
+        certificates: &Arc<Certificates>,
+        config: &Config,
+        keys: Option<&TicketKeys>,
+    ) -> Self {
+        Self::make(certificates, config, keys, Some(self))
+    }
+
+    fn make(
+        certificates: &Arc<Certificates>,
+        config: &Config,
+        keys: Option<&TicketKeys>,
+        before: Option<&Self>,
+    ) -> Self {
         let listener = config.tls.minimum_protocol_version;
         let wish = |distribution: &Distribution| {
             (distribution.minimum_protocol_version.unwrap_or(listener), distribution.http2)
@@ -55,14 +87,19 @@ impl Handshakes {
             [any] if any.aliases.is_empty() => wish(any),
             _ => (listener, true),
         };
-        let mut offers: Vec<((SecurityPolicy, bool), Arc<ServerConfig>)> = Vec::new();
-        let mut offer = |wish: (SecurityPolicy, bool)| match offers.iter().find(|(of, _)| *of == wish) {
+        let mut offers: Vec<(Wish, Arc<ServerConfig>)> = Vec::new();
+        let earlier = |wish: Wish| {
+            let offers = before.map_or(&[][..], |before| &before.offers);
+            offers.iter().find(|(of, _)| *of == wish).map(|(_, offer)| Arc::clone(&offer.ticketer))
+        };
+        let mut offer = |wish: Wish| match offers.iter().find(|(of, _)| *of == wish) {
             Some((_, offer)) => Arc::clone(offer),
             None => {
                 let mut offer = tls::server_config(Arc::clone(certificates), wish.0, wish.1);
-                if let Some(keys) = keys {
-                    let purpose = format!("{} http2={}", wish.0.as_str(), wish.1);
-                    Arc::make_mut(&mut offer).ticketer = keys.ticketer(&purpose);
+                let sealing =
+                    |keys: &TicketKeys| keys.ticketer(&format!("{} http2={}", wish.0.as_str(), wish.1));
+                if let Some(ticketer) = earlier(wish).or_else(|| keys.map(sealing)) {
+                    Arc::make_mut(&mut offer).ticketer = ticketer;
                 }
                 offers.push((wish, Arc::clone(&offer)));
                 offer
@@ -77,8 +114,9 @@ impl Handshakes {
             }
         }
         let by_name = (offers.len() > 1).then(|| Arc::new(by_name));
-        let http3 = h3::Offer::new(certificates, config, keys).map(Arc::new);
-        Self { own, by_name, certificates: Arc::clone(certificates), http3 }
+        let before = before.and_then(|before| before.http3.as_deref());
+        let http3 = h3::Offer::new(certificates, config, keys, before).map(Arc::new);
+        Self { own, by_name, certificates: Arc::clone(certificates), http3, offers: offers.into() }
     }
 
     /// `None`: nobody is offered HTTP/3.

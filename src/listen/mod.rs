@@ -35,12 +35,12 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Listen;
-use crate::edge::Edge;
+use crate::live::Live;
 use balance::{Guest, Loads};
 use connection::{Door, LAST_WORDS};
 use deadlines::Deadlines;
 use gate::Gate;
-pub use handshakes::Handshakes;
+pub use handshakes::{Handshakes, Offers};
 
 /// Pending connections that the kernel keeps for a listener.
 const BACKLOG: u32 = 4096;
@@ -152,25 +152,25 @@ impl Bound {
     /// A thread or a runtime that cannot be made.
     pub fn serve(
         self,
-        edge: &Arc<Edge>,
-        handshakes: &Handshakes,
+        live: &Live,
+        offers: &Arc<Offers>,
         listen: &Listen,
     ) -> io::Result<(Serving, std::net::TcpListener)> {
+        let edge = live.now();
         edge.set_https_port(self.https.port());
         let stop = watch::Sender::new(false);
-        let handshakes = Arc::new(handshakes.clone());
         let loads = Loads::new(self.workers.len());
         let (outboxes, inboxes): (Vec<_>, Vec<_>) = self.workers.iter().map(|_| mailboxes()).unzip();
         let outboxes: Arc<[Outboxes]> = outboxes.into();
         let count = self.workers.len();
-        let (reception, arrivals) = match (self.udp, handshakes.http3()) {
-            (Some(udp), Some(offer)) => {
+        let (reception, arrivals) = match self.udp {
+            Some(udp) => {
                 let unproven = listen.unproven_handshakes;
                 let (reception, arrivals) =
-                    h3::open(udp, offer, count, unproven, &edge.metrics, stop.subscribe())?;
+                    h3::open(udp, offers, count, unproven, &edge.metrics, stop.subscribe())?;
                 (Some(reception), arrivals)
             }
-            _ => (None, Vec::new()),
+            None => (None, Vec::new()),
         };
         let mut arrivals = arrivals.into_iter();
         let balancers: Arc<[IpNet]> = listen.proxy_protocol.as_slice().into();
@@ -179,8 +179,8 @@ impl Bound {
             let gate = Gate::new(listen.handshakes, &edge.metrics);
             let worker = Worker {
                 index,
-                edge: Arc::clone(edge),
-                handshakes: Arc::clone(&handshakes),
+                live: live.clone(),
+                offers: Arc::clone(offers),
                 quic_gate: gate.beside(listen.handshakes),
                 gate,
                 stop: stop.subscribe(),
@@ -267,8 +267,8 @@ impl<T> Kinds<T> {
 
 struct Worker {
     index: usize,
-    edge: Arc<Edge>,
-    handshakes: Arc<Handshakes>,
+    live: Live,
+    offers: Arc<Offers>,
     gate: Arc<Gate>,
     /// Of those that come by QUIC.
     quic_gate: Arc<Gate>,
@@ -310,7 +310,7 @@ impl Worker {
             };
             let Some((arrival, place)) = arrived else { return };
             let guest = self.loads.enter(self.index);
-            let served = arrival.serve(place, Arc::clone(&self.edge), self.stop.clone());
+            let served = arrival.serve(place, self.live.clone(), self.stop.clone());
             tokio::spawn(async move {
                 served.await;
                 drop(guest);
@@ -395,8 +395,7 @@ impl Worker {
         deadlines: &Arc<Deadlines>,
     ) {
         let balancers = Arc::clone(&self.balancers);
-        let served =
-            door.serve(stream, viewer, balancers, Arc::clone(&self.edge), stop, Arc::clone(deadlines));
+        let served = door.serve(stream, viewer, balancers, self.live.clone(), stop, Arc::clone(deadlines));
         tokio::spawn(async move {
             served.await;
             drop(guest);
@@ -407,7 +406,7 @@ impl Worker {
     async fn door(&self, kind: Kind) -> Door {
         match kind {
             Kind::Http => Door::Plain,
-            Kind::Https => Door::Tls(Arc::clone(&self.handshakes), self.gate.place().await),
+            Kind::Https => Door::Tls(Arc::clone(&self.offers), self.gate.place().await),
         }
     }
 

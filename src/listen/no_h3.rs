@@ -9,16 +9,22 @@ use tokio::sync::watch;
 
 use super::certs::Certificates;
 use super::gate::Place;
+use super::handshakes::Offers;
 use super::tickets::TicketKeys;
 use crate::config::Config;
-use crate::edge::Edge;
+use crate::live::Live;
 use crate::observe::metrics::Metrics;
 
 #[derive(Debug, Clone)]
 pub(super) struct Offer(Infallible);
 
 impl Offer {
-    pub(super) fn new(_: &Arc<Certificates>, _: &Config, _: Option<&TicketKeys>) -> Option<Self> {
+    pub(super) fn new(
+        _: &Arc<Certificates>,
+        _: &Config,
+        _: Option<&TicketKeys>,
+        _: Option<&Self>,
+    ) -> Option<Self> {
         None
     }
 }
@@ -38,13 +44,13 @@ pub(super) struct Arrival(Infallible);
 
 pub(super) fn open(
     _: UdpSocket,
-    offer: &Offer,
+    _: &Arc<Offers>,
     _: usize,
     _: usize,
     _: &Arc<Metrics>,
     _: watch::Receiver<bool>,
 ) -> io::Result<(Reception, Vec<Arrivals>)> {
-    match offer.0 {}
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 impl Reception {
@@ -62,7 +68,7 @@ impl Arrivals {
 
 impl Arrival {
     #[expect(clippy::unused_async, reason = "as where there is HTTP/3")]
-    pub(super) async fn serve(self, _: Place, _: Arc<Edge>, _: watch::Receiver<bool>) {
+    pub(super) async fn serve(self, _: Place, _: Live, _: watch::Receiver<bool>) {
         match self.0 {}
     }
 }

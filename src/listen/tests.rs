@@ -3,13 +3,14 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::config::{self, AccessLogTarget, Environment, Overrides};
+use crate::edge::Edge;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::origin::credentials::CredentialSource;
 
 const TOML: &str = "[[distribution]]\n[[distribution.origin]]\nbucket = \"assets\"\nregion = \"eu-west-1\"\n";
 
-fn edge() -> (Arc<Edge>, Handshakes, Listen) {
+fn live() -> (Live, Arc<Offers>, Listen) {
     let environment = Environment { s3_endpoint: None, region: None, parallelism: 2 };
     let mut config =
         config::load_toml("test.toml", TOML, &environment, &Overrides::default()).unwrap().config;
@@ -19,19 +20,19 @@ fn edge() -> (Arc<Edge>, Handshakes, Listen) {
     let edge =
         Edge::new(&config, Metrics::new(), log, |_| CredentialSource::fixed(credentials.clone())).unwrap();
     let handshakes = Handshakes::new(&Arc::new(certs::self_signed(&[])), &config);
-    (edge, handshakes, config.listen)
+    (Live::new(edge), Arc::new(Offers::from_pointee(handshakes)), config.listen)
 }
 
 /// Two workers whose listeners share no address: whatever connects to one is accepted by that one.
 fn apart() -> (Serving, [SocketAddr; 2]) {
-    let (edge, handshakes, listen) = edge();
+    let (live, offers, listen) = live();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let pair = || Pair { http: bind_one(any).unwrap(), https: bind_one(any).unwrap() };
     let workers = vec![pair(), pair()];
     let addresses = [0, 1].map(|worker: usize| workers[worker].https.local_addr().unwrap());
     let admin_listener = std::net::TcpListener::bind(any).unwrap();
     let bound = Bound { http: any, https: any, admin: any, workers, admin_listener, udp: None };
-    let (serving, _) = bound.serve(&edge, &handshakes, &listen).unwrap();
+    let (serving, _) = bound.serve(&live, &offers, &listen).unwrap();
     (serving, addresses)
 }
 
@@ -96,7 +97,7 @@ fn hello() -> Vec<u8> {
 /// They used to be cut, with whatever they had asked.
 #[tokio::test]
 async fn what_lies_in_the_inbox_at_the_end_is_served() {
-    let (edge, handshakes, listen) = edge();
+    let (live, offers, listen) = live();
     let loads = Loads::new(1);
     let (outboxes, inboxes) = mailboxes();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -118,10 +119,10 @@ async fn what_lies_in_the_inbox_at_the_end_is_served() {
     }
     let worker = Worker {
         index: 0,
-        gate: Gate::new(listen.handshakes, &edge.metrics),
-        quic_gate: Gate::new(listen.handshakes, &edge.metrics),
-        edge,
-        handshakes: Arc::new(handshakes),
+        gate: Gate::new(listen.handshakes, &live.now().metrics),
+        quic_gate: Gate::new(listen.handshakes, &live.now().metrics),
+        live,
+        offers,
         stop: watch::Sender::new(true).subscribe(),
         loads: Arc::clone(&loads),
         outboxes: [outboxes].into(),

@@ -23,8 +23,8 @@ use tokio::sync::Notify;
 pub use line::json_line;
 
 use super::record::{Record, Wants};
-use crate::config::log::LogField;
-use crate::config::{AccessLogTarget, Config};
+use crate::config::log::{LogField, Logging, StandardLog};
+use crate::config::{AccessLogTarget, Config, Distribution};
 use appended::Appended;
 use queue::Queue;
 use sheet::Sheet;
@@ -43,11 +43,12 @@ pub struct AccessLog {
     /// What a JSON line says. `None`: the usual.
     fields: Option<Box<[LogField]>>,
     /// JSON lines. `None`: off.
-    lines: Option<Queue>,
+    lines: Option<Arc<Queue>>,
     /// The standard format. `None`: off.
-    standard: Option<Queue>,
+    standard: Option<Arc<Queue>>,
     /// Told of each file of the standard log that is finished.
     finished: Arc<Notify>,
+    opened: Opened,
 }
 
 impl AccessLog {
@@ -57,17 +58,10 @@ impl AccessLog {
     /// When the file cannot be opened for appending, standard output has no descriptor left for it, or no thread can be
     /// started.
     pub fn open(target: &AccessLogTarget, pop: Arc<str>) -> io::Result<Self> {
-        let lines = match target {
-            AccessLogTarget::Off => None,
-            // Not `io::stdout()`: that keeps the end of what it could not write, and calls it written.
-            AccessLogTarget::Stdout => Some(Queue::start(
-                NAMES[0],
-                Sheet::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
-            )?),
-            AccessLogTarget::File(path) => Some(Queue::start(NAMES[0], Sheet::new(Appended::open(path)?))?),
-        };
+        let opened = Opened { access: target.clone(), standard: None, distributions: Vec::new() };
+        let lines = lines(target, None)?.map(Arc::new);
         let wants = Wants::default();
-        Ok(Self { pop, wants, fields: None, lines, standard: None, finished: Arc::default() })
+        Ok(Self { pop, wants, fields: None, lines, standard: None, finished: Arc::default(), opened })
     }
 
     /// Opens all that `config` wants.
@@ -75,7 +69,30 @@ impl AccessLog {
     /// # Errors
     /// As [`Self::open`]; and when the standard log's folders cannot be made.
     pub fn of(config: &Config) -> io::Result<Self> {
-        let mut log = Self::open(&config.log.access, Arc::clone(&config.identity.pop))?;
+        Self::open(&AccessLogTarget::Off, Arc::clone(&config.identity.pop))?.followed_by(config)
+    }
+
+    /// The log for another configuration. What that wants as before stays open, and is written to by both until this one is
+    /// gone; the rest is opened.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(crate) fn followed_by(&self, config: &Config) -> io::Result<Self> {
+        let opened = Opened::of(config);
+        let lines = match opened.access == self.opened.access {
+            true => self.lines.clone(),
+            false => lines(&opened.access, self.lines.as_deref())?.map(Arc::new),
+        };
+        let standard = match (opened.same_standard(&self.opened), &opened.standard) {
+            (true, _) => self.standard.clone(),
+            (false, None) => None,
+            (false, Some(standard)) => {
+                let sink = Standard::open(standard, &config.distributions, Arc::clone(&self.finished))?;
+                Some(Arc::new(Queue::start_after(self.standard.as_deref(), NAMES[1], sink)?))
+            }
+        };
+        let (pop, finished) = (Arc::clone(&config.identity.pop), Arc::clone(&self.finished));
+        let mut log = Self { pop, wants: Wants::default(), fields: None, lines, standard, finished, opened };
         if let Some(fields) = config.log.fields.as_deref().filter(|_| log.lines.is_some()) {
             let has = |field| fields.contains(&field);
             log.wants = Wants {
@@ -84,11 +101,12 @@ impl AccessLog {
             };
             log.fields = Some(fields.into());
         }
-        if let Some(standard) = &config.log.standard {
-            let sink = Standard::open(standard, &config.distributions, Arc::clone(&log.finished))?;
-            log.standard = Some(Queue::start(NAMES[1], sink)?);
-        }
         Ok(log)
+    }
+
+    /// The standard log, and what is to be done with its files, are as before.
+    pub(crate) fn has_same_standard(&self, config: &Config) -> bool {
+        self.opened.same_standard(&Opened::of(config))
     }
 
     /// Whether lines are wanted at all.
@@ -130,7 +148,7 @@ impl AccessLog {
     /// The same for each log, by its name in metrics.
     #[must_use]
     pub fn dropped_by_log(&self) -> [(&'static str, u64); 2] {
-        let dropped = |queue: &Option<Queue>| queue.as_ref().map_or(0, Queue::dropped);
+        let dropped = |queue: &Option<Arc<Queue>>| queue.as_ref().map_or(0, |queue| queue.dropped());
         [(NAMES[0], dropped(&self.lines)), (NAMES[1], dropped(&self.standard))]
     }
 
@@ -140,7 +158,7 @@ impl AccessLog {
         &self.finished
     }
 
-    /// Writes what waits, finishes files and ends the writers; waits up to 5 s for each. Lines that come later are dropped.
+    /// Writes what waits, finishes files and ends the writers, also of others that share them; waits up to 5 s for each. Lines that come later are dropped.
     pub fn close(&self) {
         for queue in [&self.lines, &self.standard].into_iter().flatten() {
             queue.close();
@@ -148,8 +166,42 @@ impl AccessLog {
     }
 }
 
-impl Drop for AccessLog {
-    fn drop(&mut self) {
-        self.close();
+/// `None`: they are off.
+fn lines(target: &AccessLogTarget, before: Option<&Queue>) -> io::Result<Option<Queue>> {
+    let name = NAMES[0];
+    Ok(match target {
+        AccessLogTarget::Off => None,
+        // Not `io::stdout()`: that keeps the end of what it could not write, and calls it written.
+        AccessLogTarget::Stdout => {
+            let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+            Some(Queue::start_after(before, name, Sheet::new(stdout))?)
+        }
+        AccessLogTarget::File(path) => {
+            Some(Queue::start_after(before, name, Sheet::new(Appended::open(path)?))?)
+        }
+    })
+}
+
+/// What a form of the log was opened with. While it stays the same, a reload goes on with what is open.
+#[derive(Debug, Clone, PartialEq)]
+struct Opened {
+    access: AccessLogTarget,
+    standard: Option<StandardLog>,
+    /// Of the standard log, counted as its lines count them.
+    distributions: Vec<(Arc<str>, Logging)>,
+}
+
+impl Opened {
+    fn of(config: &Config) -> Self {
+        let distribution = |of: &Distribution| (Arc::clone(&of.id), of.logging.clone());
+        Self {
+            access: config.log.access.clone(),
+            standard: config.log.standard.clone(),
+            distributions: config.distributions.iter().map(distribution).collect(),
+        }
+    }
+
+    fn same_standard(&self, other: &Self) -> bool {
+        (&self.standard, &self.distributions) == (&other.standard, &other.distributions)
     }
 }

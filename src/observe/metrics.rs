@@ -228,6 +228,11 @@ impl Metrics {
         self.cert_not_after.with_label_values(&[name]).set(at_secs);
     }
 
+    /// No certificate has this name any more.
+    pub fn cert_gone(&self, name: &str) {
+        forget(self.cert_not_after.remove_label_values(&[name]));
+    }
+
     pub fn cache_evicted(&self, cause: &'static str) {
         self.cache_evictions.with_label_values(&[cause]).inc();
     }

@@ -301,7 +301,7 @@ async fn who_comes_when_a_huge_body_is_no_longer_kept_fetches_for_itself() {
     let origin = Scripted::start([Act::Send(chunked(&pattern(4 * MIB))), Act::ok("own")]).await;
     let stage = Stage::start(NARROW, &origin.url()).await;
     let first = begin(stage.https(), "/a", &[]).await;
-    let inflight = &stage.server.edge.store.inflight;
+    let inflight = &stage.server.edge().store.inflight;
     eventually("it is larger than what is kept", || async { inflight.is_empty() }).await;
     assert_eq!(get(stage.https(), "/a").await.text(), "own");
     drop(first);

@@ -411,7 +411,7 @@ async fn an_invalidation_removes_every_coding() {
     let viewers = [&[BROWSER][..], &[GZIP], &[("accept-encoding", "br")], &[]];
     for expected in ["Miss", "Hit", "Miss"] {
         if expected == "Miss" {
-            stage.server.edge.invalidate(None, &["/a".to_owned()], edgeseal::clock::now()).unwrap();
+            stage.server.edge().invalidate(None, &["/a".to_owned()], edgeseal::clock::now()).unwrap();
         }
         for fields in viewers {
             let seen = ask(stage.https(), Method::GET, "/a", fields).await;

@@ -177,7 +177,7 @@ async fn fetch(stage: &Stage, request: &str) -> Seen {
 
 fn invalidate(stage: &Stage, paths: &[&str]) {
     let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
-    stage.server.edge.invalidate(None, &paths, edgeseal::clock::now()).unwrap();
+    stage.server.edge().invalidate(None, &paths, edgeseal::clock::now()).unwrap();
 }
 
 fn result(seen: &Seen) -> &str {

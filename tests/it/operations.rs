@@ -1,7 +1,6 @@
 //! What an operator sees: health, metrics, the access log, and a polite end.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
@@ -60,7 +59,7 @@ async fn readiness_names_each_condition() {
     let names = ["configuration", "certificates", "draining", "credentials", "origin"];
     assert_eq!(checks(&ready), names.map(|name| (name.to_owned(), true)));
 
-    stage.server.edge.drain();
+    stage.server.edge().drain();
     let draining = admin(&stage, "/readyz", &[]).await;
     assert_eq!((draining.status, admin(&stage, "/healthz", &[]).await.status), (503, 200));
     assert_eq!(checks(&draining), names.map(|name| (name.to_owned(), name != "draining")));
@@ -477,7 +476,7 @@ async fn a_download_under_way_outlives_the_listeners() {
     let (https, http, admin) = (stage.https(), stage.server.http, stage.server.admin);
     let stopped = bucket.origin.hold_body_after(100_000);
     let response = begin(https, "/a", &[]).await;
-    stage.server.edge.drain();
+    stage.server.edge().drain();
     let draining = tokio::spawn(stage.server.drain());
     eventually("no new viewers", || async {
         TcpStream::connect(https).await.is_err() && TcpStream::connect(http).await.is_err()
@@ -580,7 +579,7 @@ async fn what_is_logged_at_the_end_is_written() {
     for _ in 0..10 {
         over_h2(stage.https(), &["/a"; 100]).await;
     }
-    let edge = Arc::clone(&stage.server.edge);
+    let edge = stage.server.edge();
     stage.server.drain().await;
     let lines = std::fs::read_to_string(&stage.log).unwrap().lines().count();
     assert_eq!((lines, edge.log.dropped()), (1_000, 0));

@@ -91,7 +91,7 @@ async fn a_part_has_not_the_digest_of_the_whole() {
         assert_eq!(seen.header("content-md5").is_empty(), expected.is_empty(), "{range}");
         assert_eq!(seen.header("repr-digest"), "sha-256=:x:", "{range}");
         // The rest must be in memory.
-        eventually("it is stored", || async { stage.server.edge.store.inflight.is_empty() }).await;
+        eventually("it is stored", || async { stage.server.edge().store.inflight.is_empty() }).await;
     }
 }
 

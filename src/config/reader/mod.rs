@@ -65,6 +65,7 @@ fn raw(table: &mut Table<'_>) -> Raw {
         origin_request_policies: table.tables("origin_request_policy", origin_request_policy),
         geo: table.section("geo", |table| raw::Geo { database: table.field("database") }),
         admin: table.section("admin", |table| raw::Admin { keys: table.tables("key", admin_key) }),
+        reload: table.section("reload", |table| raw::Reload { watch: table.field("watch") }),
     }
 }
 

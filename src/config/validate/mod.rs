@@ -32,7 +32,7 @@ mod tests;
 use self::behavior::Named;
 use self::report::Report;
 use super::raw::Raw;
-use super::{Config, Environment, Finding, Loaded, Severity};
+use super::{Config, Environment, Finding, Loaded, Reload, Severity};
 
 /// Judges what was typed. `found` is what reading it found already.
 ///
@@ -53,6 +53,7 @@ pub fn validate(raw: &Raw, env: &Environment, found: Vec<Finding>) -> Result<Loa
         log: log::log(&mut report, raw, env),
         distributions: distribution::distributions(&mut report, raw, &named, env),
         admin: admin::admin(&mut report, &raw.admin),
+        reload: Reload { watch: *raw.reload.watch.value().unwrap_or(&true) },
     };
     settings::caching(&raw.cache, &mut config.distributions);
     describe::describe(raw, &mut config);

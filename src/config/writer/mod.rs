@@ -25,6 +25,7 @@ pub fn write(raw: &Raw) -> String {
         origin_request_policies,
         geo,
         admin: raw::Admin { keys },
+        reload: raw::Reload { watch },
     } = raw;
     let mut text = Text::default();
     write_identity(&mut text, identity);
@@ -34,6 +35,7 @@ pub fn write(raw: &Raw) -> String {
     let raw::Geo { database } = geo;
     text.section("geo", |text| text.field("database", database));
     write_log(&mut text, log);
+    text.section("reload", |text| text.field("watch", watch));
     text.tables("admin.key", keys, |text, key| {
         let raw::AdminKey { access_key_id, secret_access_key_file, secret_access_key_variable } = key;
         text.field("access_key_id", access_key_id);

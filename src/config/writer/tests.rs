@@ -129,6 +129,7 @@ impl Maker {
                     secret_access_key_variable: maker.text(),
                 }),
             },
+            reload: raw::Reload { watch: self.flag() },
         }
     }
 

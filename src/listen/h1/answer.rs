@@ -46,7 +46,8 @@ pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(viewer: &mut Viewe
         return Outcome::Foreign;
     };
     let method = parts.method.clone();
-    let serving = crate::pipeline::serve(Arc::clone(viewer.edge), Arc::clone(viewer.connection), parts, None);
+    let edge = Arc::clone(viewer.latest.edge());
+    let serving = crate::pipeline::serve(edge, Arc::clone(viewer.connection), parts, None);
     let Some(response) = while_present(viewer, pin!(serving)).await else { return Outcome::Broken };
     viewer.is_closing |= viewer.deadline.is_stopping();
     let sent = send(viewer, &method, response).await;

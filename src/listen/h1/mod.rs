@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::connection::{HEADER_READ, IDLE, READ_BUFFER};
 use super::deadlines::Deadline;
 use crate::edge::{Edge, Site};
+use crate::live::Latest;
 use crate::pipeline::hit::{self, Facts, HeadWriter, Hit};
 use crate::pipeline::tx::Connection;
 use crate::semantics::view::Received;
@@ -34,13 +35,13 @@ const SLICES: usize = 8;
 /// Serves a viewer to the end of the connection. What comes back is hyper's to go on with.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
-    edge: &Arc<Edge>,
+    latest: Latest,
     connection: &Arc<Connection>,
     deadline: &Deadline,
 ) -> Option<(S, BytesMut)> {
     let mut viewer = Viewer {
         stream,
-        edge,
+        latest,
         connection,
         deadline,
         buffer: BytesMut::new(),
@@ -71,7 +72,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 /// One connection.
 struct Viewer<'c, S> {
     stream: S,
-    edge: &'c Arc<Edge>,
+    latest: Latest,
     connection: &'c Arc<Connection>,
     deadline: &'c Deadline,
     /// What has been read: a request, while it is being answered, and what came behind it.
@@ -128,6 +129,7 @@ enum Tried {
 
 /// What is left to send.
 struct Left {
+    edge: Arc<Edge>,
     site: Arc<Site>,
     facts: Facts,
     head: Vec<u8>,
@@ -156,7 +158,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Viewer<'_, S> {
                 }
                 continue;
             }
-            let Self { stream, edge, connection, deadline, buffer, is_closing, .. } = self;
+            let Self { stream, latest, connection, deadline, buffer, is_closing, .. } = self;
+            let edge = latest.edge();
             let is_stopping = deadline.is_stopping();
             let found = head::read(buffer, |received, closes| {
                 *is_closing = closes || is_stopping;
@@ -231,8 +234,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Viewer<'_, S> {
 
     /// The rest of an answer waits for the socket.
     fn keep(&mut self, left: Left, length: usize) {
-        let Left { site, facts, head, written } = left;
-        let (edge, connection) = (Arc::clone(self.edge), Arc::clone(self.connection));
+        let Left { edge, site, facts, head, written } = left;
+        let connection = Arc::clone(self.connection);
         let request = self.buffer.split_to(length).freeze();
         self.sending = Some(Sending { edge, connection, site, facts, head, written, request });
     }
@@ -250,7 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Viewer<'_, S> {
 fn send<S: AsyncWrite>(
     stream: Pin<&mut S>,
     cx: &mut Context<'_>,
-    (edge, connection): (&Edge, &Connection),
+    (edge, connection): (&Arc<Edge>, &Connection),
     received: &Received<'_>,
     mut hit: Hit<'_>,
     is_last: bool,
@@ -273,7 +276,8 @@ fn send<S: AsyncWrite>(
         }
         Poll::Pending => {
             let head = head.clone();
-            Tried::SomeLeft(Box::new(Left { site: Arc::clone(site), facts, head, written }))
+            let (edge, site) = (Arc::clone(edge), Arc::clone(site));
+            Tried::SomeLeft(Box::new(Left { edge, site, facts, head, written }))
         }
     };
     HEAD.set(head);

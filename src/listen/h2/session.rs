@@ -24,8 +24,8 @@ use super::hpack::{Blocks, Fields};
 use super::send::Block;
 use super::stream::{Broken, Source};
 use super::{HEADER_LIST, LAST_WORDS, TICK};
-use crate::edge::Edge;
 use crate::interim::Interims;
+use crate::live::Latest;
 use crate::pipeline::tx::{Connection, Tracked};
 
 /// Bytes that are read at once: what one TLS record holds.
@@ -44,17 +44,17 @@ const TIME: u32 = 2;
 /// Serves the connection to its end, or politely closes it once `stop` says so.
 pub(in crate::listen) async fn serve<S>(
     io: S,
-    edge: Arc<Edge>,
+    mut latest: Latest,
     connection: Arc<Connection>,
     mut stop: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let _counted = edge.metrics.connection("h2");
+    let _counted = latest.edge().metrics.connection("h2");
     let mut session = Session {
         io,
         core: Core::new(),
-        edge: Arc::clone(&edge),
+        latest,
         connection,
         bell: Arc::default(),
         unflushed: false,
@@ -95,7 +95,7 @@ pub(in crate::listen) async fn serve<S>(
 struct Session<S> {
     io: S,
     core: Core<Work>,
-    edge: Arc<Edge>,
+    latest: Latest,
     connection: Arc<Connection>,
     bell: Arc<Bell>,
     unflushed: bool,
@@ -252,7 +252,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn take_up(&mut self, request: &Request, fields: &Fields, blocks: &mut Blocks) {
-        if hit::answer(&mut self.core, &self.edge, &self.connection, request, fields, blocks) {
+        let edge = self.latest.edge();
+        if hit::answer(&mut self.core, edge, &self.connection, request, fields, blocks) {
             return;
         }
         let Ok(mut parts) = request.shape.head(fields).parts() else { return self.core.refuse(request) };
@@ -263,7 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let Some(stream) = self.core.streams.get_mut(request.id) else { return };
         stream.wake_for_uploads(waker.clone());
         let body = upload.map(|upload| upload.map_err(Into::into).boxed_unsync());
-        let (edge, connection) = (Arc::clone(&self.edge), Arc::clone(&self.connection));
+        let (edge, connection) = (Arc::clone(edge), Arc::clone(&self.connection));
         let serving = crate::pipeline::serve(edge, connection, parts, body);
         stream.work = Work::Serving(Box::pin(serving), waker, interims);
         self.advance(request.id, blocks);

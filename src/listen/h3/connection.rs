@@ -11,9 +11,10 @@ use super::offer::{Noted, Offer};
 use super::requests::Requests;
 use super::{control, request, turns};
 use crate::early::{Early, Shaking};
-use crate::edge::Edge;
 use crate::listen::connection::{HANDSHAKE, HEADER_LIST, IDLE, LAST_WORDS, idle};
 use crate::listen::gate::{GaveWay, Place, Turns};
+use crate::live::Live;
+use crate::observe::metrics::Metrics;
 use crate::pipeline::tx::Connection;
 
 /// Shakes hands and serves, to the connection's end or until `stop` says so. `shaking` is dropped when the handshake is
@@ -22,11 +23,13 @@ pub(super) async fn serve(
     incoming: Incoming,
     offer: Offer,
     place: Place,
-    edge: Arc<Edge>,
+    live: Live,
     mut stop: watch::Receiver<bool>,
     shaking: impl Send,
 ) {
     let viewer = incoming.remote_address();
+    // Not the edge itself: the connection may outlive it.
+    let metrics = Arc::clone(&live.now().metrics);
     let (config, noted) = offer.admit();
     let shaken = tokio::select! {
         shaken = handshake(incoming, config, place, &noted) => shaken,
@@ -35,18 +38,18 @@ pub(super) async fn serve(
     drop(shaking);
     let Shaken { quic, rest } = match shaken {
         Ok(shaken) => shaken,
-        Err(reason) => return edge.metrics.tls_handshake_error(reason),
+        Err(reason) => return metrics.tls_handshake_error(reason),
     };
     let connection = Connection::new(viewer, Some(offer.settled(&quic, &noted)), None);
     drop((offer, noted));
-    let _counted = edge.metrics.connection("h3");
+    let _counted = metrics.connection("h3");
     match rest {
-        None => drive(&edge, &quic, &connection, &Arc::default(), stop).await,
+        None => drive(&live, &quic, &connection, &Arc::default(), stop).await,
         Some(rest) => {
             let (shaking, early) = Early::new();
             let requests = Arc::new(Requests::new(Some(early)));
-            let driven = drive(&edge, &quic, &connection, &requests, stop);
-            tokio::join!(driven, finish(&edge, &quic, rest, shaking));
+            let driven = drive(&live, &quic, &connection, &requests, stop);
+            tokio::join!(driven, finish(&metrics, &quic, rest, shaking));
         }
     }
     // Its end is sent by another task of this runtime, which may be about to stop.
@@ -104,7 +107,7 @@ async fn shake(
 }
 
 /// Waits for the end of a handshake with a viewer who may be asking already.
-async fn finish(edge: &Edge, quic: &quinn::Connection, rest: ZeroRttAccepted, shaking: Shaking) {
+async fn finish(metrics: &Metrics, quic: &quinn::Connection, rest: ZeroRttAccepted, shaking: Shaking) {
     let ended = timeout(HANDSHAKE, rest).await;
     if quic.close_reason().is_some() {
         // Nobody waits for it any more.
@@ -112,14 +115,14 @@ async fn finish(edge: &Edge, quic: &quinn::Connection, rest: ZeroRttAccepted, sh
     } else if ended.is_ok() {
         shaking.over();
     } else {
-        edge.metrics.tls_handshake_error("timeout");
+        metrics.tls_handshake_error("timeout");
         quic.close(Code::NoError.into(), b"the handshake takes too long");
     }
 }
 
 /// Accepts requests until there is a reason to end.
 async fn drive(
-    edge: &Arc<Edge>,
+    live: &Live,
     quic: &quinn::Connection,
     connection: &Arc<Connection>,
     requests: &Arc<Requests>,
@@ -144,7 +147,7 @@ async fn drive(
                 let Ok(stream) = accepted else { return };
                 requests.begun(id(stream.0.id()));
                 tokio::spawn(request::serve(
-                    Arc::clone(edge),
+                    live.now(),
                     Arc::clone(connection),
                     quic.clone(),
                     Arc::clone(requests),

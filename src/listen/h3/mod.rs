@@ -32,8 +32,9 @@ use quinn::{Endpoint, EndpointConfig, Incoming};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::edge::Edge;
 use crate::listen::gate::Place;
+use crate::listen::handshakes::Offers;
+use crate::live::Live;
 use crate::observe::metrics::Metrics;
 pub(super) use offer::Offer;
 use turns::InTurns;
@@ -81,27 +82,29 @@ pub(super) struct Arrival {
     load: Counted,
 }
 
-/// Starts to receive. `unproven`: with so many handshakes under way with viewers of whom nobody knows whether they are
+/// Starts to receive, with what is offered at each time. `unproven`: with so many handshakes under way with viewers of whom nobody knows whether they are
 /// where their packets say, further ones must show it first (RFC 9000 §8.1.2).
 ///
 /// # Errors
 /// What the system does not give.
 pub(super) fn open(
     socket: UdpSocket,
-    offer: &Offer,
+    offers: &Arc<Offers>,
     workers: usize,
     unproven: usize,
     metrics: &Arc<Metrics>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<(Reception, Vec<Arrivals>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Only to prove addresses and to open first packets: each handshake has the offer of its time.
+    let first = offers.load().http3().map(|offer| offer.quic());
     let endpoint = {
         let _inside = runtime.enter();
-        Endpoint::new(EndpointConfig::default(), Some(offer.quic()), socket, Arc::new(InTurns))?
+        Endpoint::new(EndpointConfig::default(), first, socket, Arc::new(InTurns))?
     };
     let (senders, arrivals): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(INBOX)).unzip();
     let door = Door {
-        offer: offer.clone(),
+        offers: Arc::clone(offers),
         workers: senders.into_iter().map(|sender| (sender, Arc::default())).collect(),
         shaking: Arc::default(),
         unproven: Arc::default(),
@@ -136,16 +139,16 @@ impl Arrivals {
 
 impl Arrival {
     /// Serves it, on the runtime where this is polled. Its handshake has a place.
-    pub(super) async fn serve(self, place: Place, edge: Arc<Edge>, stop: watch::Receiver<bool>) {
+    pub(super) async fn serve(self, place: Place, live: Live, stop: watch::Receiver<bool>) {
         let Self { incoming, offer, shaking, load } = self;
-        connection::serve(incoming, offer, place, edge, stop, shaking).await;
+        connection::serve(incoming, offer, place, live, stop, shaking).await;
         drop(load);
     }
 }
 
 /// Who comes in, and to which worker.
 struct Door {
-    offer: Offer,
+    offers: Arc<Offers>,
     /// With the connections that each has.
     workers: Vec<(mpsc::Sender<Arrival>, Arc<AtomicUsize>)>,
     shaking: Arc<AtomicUsize>,
@@ -189,7 +192,9 @@ impl Door {
         let shaking = Shaking(Counted::new(&self.shaking), (!proven).then(|| Counted::new(&self.unproven)));
         let idlest = self.workers.iter().min_by_key(|(_, load)| load.load(Ordering::Relaxed));
         let Some((worker, load)) = idlest else { return self.refuse(incoming) };
-        let arrival = Arrival { incoming, offer: self.offer.clone(), shaking, load: Counted::new(load) };
+        // A reload may have switched it off.
+        let Some(offer) = self.offers.load().http3().cloned() else { return self.refuse(incoming) };
+        let arrival = Arrival { incoming, offer, shaking, load: Counted::new(load) };
         if let Err(refused) = worker.try_send(arrival) {
             self.refuse(refused.into_inner().incoming);
         }

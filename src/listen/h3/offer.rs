@@ -39,6 +39,8 @@ pub(in crate::listen) struct Offer {
     quic: quinn::ServerConfig,
     names: Arc<Hosts<()>>,
     certificates: Arc<Certificates>,
+    /// Sessions are good with offers of the same kind alone.
+    sealing: (SecurityPolicy, bool),
 }
 
 impl std::fmt::Debug for Offer {
@@ -49,6 +51,7 @@ impl std::fmt::Debug for Offer {
 
 impl Offer {
     /// `None`: no distribution has switched HTTP/3 on. `keys`: seal its tickets, for HTTP/3 alone, unless viewers may be early.
+    /// `before`: the offer in whose place it comes; its sessions stay good, and so do its proofs of addresses.
     ///
     /// # Panics
     /// When the system has no randomness to give.
@@ -57,6 +60,7 @@ impl Offer {
         certificates: &Arc<Certificates>,
         config: &Config,
         keys: Option<&TicketKeys>,
+        before: Option<&Self>,
     ) -> Option<Self> {
         let mut names = Hosts::new();
         let mut policies = Vec::new();
@@ -75,17 +79,31 @@ impl Offer {
         let policy = *strict.or(policies.first())?;
         let mut tls = ServerConfig::clone(&tls::server_config(Arc::clone(certificates), policy, false));
         tls.alpn_protocols = vec![b"h3".to_vec()];
+        let sealing = (policy, config.tls.early_data);
         if config.tls.early_data {
             accept_early_data(&mut tls);
-        } else if let Some(keys) = keys {
-            tls.ticketer = keys.ticketer(&format!("{} http3", policy.as_str()));
+        }
+        match (before.filter(|before| before.sealing == sealing), keys) {
+            (Some(before), _) => {
+                tls.ticketer = Arc::clone(&before.tls.ticketer);
+                tls.session_storage = Arc::clone(&before.tls.session_storage);
+            }
+            (None, Some(keys)) if !config.tls.early_data => {
+                tls.ticketer = keys.ticketer(&format!("{} http3", policy.as_str()));
+            }
+            _ => {}
         }
         let crypto =
             QuicServerConfig::try_from(tls.clone()).expect("each policy has AES-128-GCM with SHA-256");
-        let mut quic = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+        let crypto = Arc::new(crypto);
+        let mut quic = match before {
+            Some(before) => before.quic.clone(),
+            None => quinn::ServerConfig::with_crypto(Arc::clone(&crypto) as _),
+        };
+        quic.crypto = crypto;
         quic.transport_config(Arc::new(transport()));
         let certificates = Arc::clone(certificates);
-        Some(Self { tls: Arc::new(tls), quic, names: Arc::new(names), certificates })
+        Some(Self { tls: Arc::new(tls), quic, names: Arc::new(names), certificates, sealing })
     }
 
     /// For the endpoint, which proves addresses with it.

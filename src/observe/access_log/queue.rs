@@ -68,10 +68,20 @@ struct Writer {
 }
 
 impl Queue {
-    /// `name`: the thread's.
+    #[cfg(test)]
     pub(super) fn start(name: &'static str, sink: impl Sink) -> io::Result<Self> {
+        Self::start_after(None, name, sink)
+    }
+
+    /// `name`: the thread's. What is dropped counts together with what `before`, in whose place it comes, has dropped.
+    pub(super) fn start_after(
+        before: Option<&Self>,
+        name: &'static str,
+        sink: impl Sink,
+    ) -> io::Result<Self> {
         let (alive, ended) = channel();
-        let buffers = Arc::new(Buffers::new());
+        let dropped = before.map(|before| Arc::clone(&before.buffers.dropped));
+        let buffers = Arc::new(Buffers::new(dropped.unwrap_or_default()));
         let thread = thread::Builder::new().name(name.into()).spawn({
             let buffers = Arc::clone(&buffers);
             move || empty(name, &buffers, sink, alive)
@@ -104,12 +114,19 @@ impl Queue {
     }
 }
 
+/// Ends when its last log is gone: a reload may have handed it on.
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// What the threads of requests and the writer share.
 pub(super) struct Buffers {
     shards: Box<[Buffer]>,
     /// Bytes of [`MAX_BYTES`] that are claimed for lines.
     claimed: AtomicUsize,
-    dropped: AtomicU64,
+    dropped: Arc<AtomicU64>,
     /// No line will follow.
     closed: AtomicBool,
     /// The writer sleeps, or is about to.
@@ -140,11 +157,11 @@ pub(super) struct Piece {
 }
 
 impl Buffers {
-    fn new() -> Self {
+    fn new(dropped: Arc<AtomicU64>) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Buffer::default()).collect(),
             claimed: AtomicUsize::new(0),
-            dropped: AtomicU64::new(0),
+            dropped,
             closed: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             sleeper: OnceLock::new(),

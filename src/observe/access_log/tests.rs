@@ -321,7 +321,7 @@ impl Write for Stuck {
 
 fn log_to(out: impl Write + Send + 'static) -> AccessLog {
     let mut log = AccessLog::open(&AccessLogTarget::Off, "EDG1-C1".into()).unwrap();
-    log.lines = Some(Queue::start("access", Sheet::new(out)).unwrap());
+    log.lines = Some(Arc::new(Queue::start("access", Sheet::new(out)).unwrap()));
     log
 }
 

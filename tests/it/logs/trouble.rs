@@ -79,7 +79,7 @@ async fn a_folder_that_vanishes() {
         fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some())
     })
     .await;
-    let edge = std::sync::Arc::clone(&stage.server.edge);
+    let edge = stage.server.edge();
     stage.server.drain().await;
     let written = records(&folder).len() as u64;
     assert!(written > 0);

@@ -1,7 +1,5 @@
 //! Finished files on their way to a bucket.
 
-use std::sync::Arc;
-
 use aws_lc_rs::digest;
 use edgeseal::config::{self, Environment, Overrides};
 
@@ -146,6 +144,6 @@ async fn what_waits_is_bounded() {
         left.len() == 3 && !left[0].contains("-17.") && !left[2].contains("2025-11-24")
     })
     .await;
-    let edge = Arc::clone(&stage.server.edge);
+    let edge = stage.server.edge();
     assert_eq!(edge.log.dropped(), 0, "a file is not a line");
 }

@@ -19,7 +19,7 @@ use edgeseal::config::{self, AccessLogTarget, Config, Environment, Overrides};
 use edgeseal::demo::store::{self, EmbeddedOrigin, HoldGuard, Identity, ObjectMeta};
 use edgeseal::observe::metrics::Metrics;
 use edgeseal::origin::credentials::CredentialSource;
-use edgeseal::server::{self, Server};
+use edgeseal::server::{self, Reloaded, Server, StartError};
 use tempfile::TempDir;
 
 pub const BUCKET: &str = "private-assets";
@@ -95,6 +95,8 @@ impl Bucket {
 pub struct Stage {
     pub server: Server,
     pub log: PathBuf,
+    endpoint: String,
+    credentials: Arc<CredentialSource>,
     _folder: TempDir,
 }
 
@@ -138,24 +140,21 @@ impl Stage {
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("access.log");
-        let bucket = format!("[[distribution.origin]]\nbucket = \"{BUCKET}\"\nregion = \"{REGION}\"\n");
-        let toml = toml.replace("$BUCKET", &bucket);
-        let environment = Environment { s3_endpoint: Some(endpoint.into()), region: None, parallelism: 2 };
-        let any = Some("127.0.0.1:0".to_owned());
-        let overrides =
-            Overrides { http: any.clone(), https: any.clone(), admin: any, ..Overrides::default() };
-        let loaded =
-            config::load_toml("test.toml", &toml, &environment, &overrides).unwrap_or_else(|findings| {
-                panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-            });
-        let mut config = loaded.config;
-        config.log.access = AccessLogTarget::File(log.clone());
-        config.listen.grace = Duration::from_secs(5);
-        // `.ci/run` runs every story both ways.
-        config.listen.fast_path = std::env::var_os("EDGESEAL_TEST_HYPER").is_none();
+        let mut config = configured(toml, endpoint, &log);
         tune(&mut config);
         let server = server::start(&config, Metrics::new(), |_| Arc::clone(&credentials)).await.unwrap();
-        Self { server, log, _folder: folder }
+        Self { server, log, endpoint: endpoint.into(), credentials, _folder: folder }
+    }
+
+    /// Puts another configuration in force.
+    pub async fn reload(
+        &mut self,
+        toml: &str,
+        tune: impl FnOnce(&mut Config),
+    ) -> Result<Reloaded, StartError> {
+        let mut config = configured(toml, &self.endpoint, &self.log);
+        tune(&mut config);
+        self.server.reload(config, |_| Arc::clone(&self.credentials)).await
     }
 
     pub fn https(&self) -> SocketAddr {
@@ -164,11 +163,29 @@ impl Stage {
 
     /// A sample's value in `/metrics`; 0 when there is none.
     pub fn metric(&self, sample: &str) -> f64 {
-        let (_, text) = self.server.edge.metrics.render(None);
+        let (_, text) = self.server.edge().metrics.render(None);
         text.lines()
             .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
             .unwrap_or_default()
     }
+}
+
+/// What a stage runs with.
+fn configured(toml: &str, endpoint: &str, log: &Path) -> Config {
+    let bucket = format!("[[distribution.origin]]\nbucket = \"{BUCKET}\"\nregion = \"{REGION}\"\n");
+    let toml = toml.replace("$BUCKET", &bucket);
+    let environment = Environment { s3_endpoint: Some(endpoint.into()), region: None, parallelism: 2 };
+    let any = Some("127.0.0.1:0".to_owned());
+    let overrides = Overrides { http: any.clone(), https: any.clone(), admin: any, ..Overrides::default() };
+    let loaded = config::load_toml("test.toml", &toml, &environment, &overrides).unwrap_or_else(|findings| {
+        panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    });
+    let mut config = loaded.config;
+    config.log.access = AccessLogTarget::File(log.into());
+    config.listen.grace = Duration::from_secs(5);
+    // `.ci/run` runs every story both ways.
+    config.listen.fast_path = std::env::var_os("EDGESEAL_TEST_HYPER").is_none();
+    config
 }
 
 /// Waits until `holds`, which it must within ten seconds.
