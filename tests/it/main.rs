@@ -37,6 +37,7 @@ mod proxy_protocol;
 mod ranges;
 mod refusals;
 mod regressions;
+mod reload;
 mod response_headers;
 mod serving;
 mod signing;
