@@ -573,4 +573,44 @@ mod tests {
             assert_eq!(marks.x_cache(result), format!("{} from edgeseal", result.as_str())); // behaviour §8.5
         }
     }
+
+    const ORIGIN: &str = "[[distribution.origin]]\nbucket = \"assets\"\nregion = \"eu-west-1\"\n";
+
+    fn config(text: &str) -> Config {
+        let environment = config::Environment { s3_endpoint: None, region: None, parallelism: 1 };
+        let loaded = config::load_toml("test.toml", text, &environment, &config::Overrides::default());
+        loaded.unwrap().config
+    }
+
+    #[test]
+    fn what_follows_shares_the_cache_and_those_origins_that_are_configured_alike() {
+        let one = |origin: &str| format!("[[distribution]]\nid = \"A\"\n{origin}");
+        let first = config(&one(ORIGIN));
+        let source =
+            CredentialSource::fixed(aws_credential_types::Credentials::new("A", "s", None, None, "test"));
+        let log = AccessLog::of(&Config {
+            log: config::Log { access: config::AccessLogTarget::Off, ..first.log.clone() },
+            ..first.clone()
+        });
+        let edge = Edge::new(&first, Metrics::new(), log.unwrap(), |_| Arc::clone(&source)).unwrap();
+        edge.set_https_port(8443);
+        edge.drain();
+        for (text, same_origin) in [
+            (one(ORIGIN), true),
+            (format!("[cache]\ncache_status = true\n{}", one(ORIGIN)), true),
+            (one(&ORIGIN.replace("eu-west-1", "eu-west-2")), false),
+            (one(&format!("{ORIGIN}connection_attempts = 1\n")), false),
+            (one(&format!("{ORIGIN}id = \"other\"\n")), false),
+            // Origins are told by whom they are asked.
+            (format!("[identity]\nname = \"other\"\n{}", one(ORIGIN)), false),
+        ] {
+            let log = Arc::clone(&edge.log);
+            let after = edge.followed_by(&config(&text), log, None, |_| Arc::clone(&source)).unwrap();
+            assert_eq!(Arc::ptr_eq(&after.origins[0], &edge.origins[0]), same_origin, "{text}");
+            assert!(Arc::ptr_eq(&after.store, &edge.store) && Arc::ptr_eq(&after.metrics, &edge.metrics));
+            assert_eq!(after.marks.node(), edge.marks.node(), "it is the same process");
+            assert_eq!(after.https_port().listener, 8443);
+            assert!(after.draining.load(Ordering::Relaxed), "an end that has begun goes on");
+        }
+    }
 }

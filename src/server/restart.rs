@@ -20,6 +20,7 @@ pub(super) fn keep(running: &Config, has_udp: bool, wanted: &mut Config) -> Vec<
         grace,
         unproven_handshakes,
         handshakes,
+        proxy_protocol,
     } = listen;
     let of = &running.listen;
     kept.keep("listen.http", &of.http, http);
@@ -30,6 +31,7 @@ pub(super) fn keep(running: &Config, has_udp: bool, wanted: &mut Config) -> Vec<
     kept.keep("listen.grace", &of.grace, grace);
     kept.keep("listen.unproven_handshakes", &of.unproven_handshakes, unproven_handshakes);
     kept.keep("listen.handshakes", &of.handshakes, handshakes);
+    kept.keep("listen.proxy_protocol", &of.proxy_protocol, proxy_protocol);
     let Cache { memory, max_object, slice_size, cache_status: _ } = cache;
     let of = &running.cache;
     kept.keep("cache.memory", &of.memory, memory);
@@ -85,8 +87,10 @@ mod tests {
             ("[listen]\nworkers = 7\nfast_path = false\n", true, &["listen.workers", "listen.fast_path"]),
             ("[listen]\ngrace = \"1s\"\nhandshakes = 3\n", true, &["listen.grace", "listen.handshakes"]),
             ("[listen]\nunproven_handshakes = 3\n", true, &["listen.unproven_handshakes"]),
+            ("[listen]\nproxy_protocol = [\"10.0.0.0/8\"]\n", true, &["listen.proxy_protocol"]),
             ("[listen]\npublic_https_port = 443\ndrain_delay = \"1s\"\n", true, &[]),
-            ("[cache]\nmemory = \"1GiB\"\n", true, &["cache.memory"]),
+            // The largest object follows from the memory.
+            ("[cache]\nmemory = \"1GiB\"\n", true, &["cache.memory", "cache.max_object"]),
             (
                 "[cache]\nmax_object = \"5MiB\"\nslice_size = \"2MiB\"\n",
                 true,

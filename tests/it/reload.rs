@@ -456,7 +456,8 @@ async fn sighup_reads_the_file_again_and_a_bad_one_is_told_and_left() {
     until_named(https, "second").await;
     assert_eq!(get(https, "/a").await.header("x-cache"), "Hit from second");
 
-    std::fs::write(&file, whole("third", "[listen]\nworkers = \"many\"\nhttp = \"nowhere\"\n")).unwrap();
+    std::fs::write(&file, whole("third", "[listen]\nworkers = \"many\"\n[cache]\nmemory = \"lots\"\n"))
+        .unwrap();
     process.signal("HUP");
     let metrics = async || plain(admin, Method::GET, "/metrics", &[("host", "localhost")]).await;
     eventually("it is refused", || async { metrics().await.text().contains(&format!("{SUCCESSFUL} 0")) })
@@ -464,7 +465,7 @@ async fn sighup_reads_the_file_again_and_a_bad_one_is_told_and_left() {
     let ready = plain(admin, Method::GET, "/readyz", &[("host", "localhost")]).await;
     assert_eq!(ready.status, 200);
     assert!(
-        ready.text().contains("listen.workers") && ready.text().contains("listen.http"),
+        ready.text().contains("listen.workers") && ready.text().contains("cache.memory"),
         "{}",
         ready.text()
     );
@@ -477,7 +478,7 @@ async fn sighup_reads_the_file_again_and_a_bad_one_is_told_and_left() {
     process.terminate();
     let ended = process.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    for told in ["not reloaded", "listen.workers", "listen.http", "nothing to reload"] {
+    for told in ["not reloaded", "listen.workers", "cache.memory", "nothing to reload"] {
         assert!(ended.err.contains(told), "{told}: {}", ended.err);
     }
 }

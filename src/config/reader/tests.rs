@@ -57,7 +57,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         (
             "\"a\\nb\" = 1",
             "edge.toml:1: error: a\\nb: unknown key; known here: identity, listen, tls, cache, log, cache_policy, distribution, \
-             response_headers_policy, origin_request_policy, geo, admin",
+             response_headers_policy, origin_request_policy, geo, admin, reload",
         ),
     ] {
         assert_eq!(findings(text), [expected], "{text}");
