@@ -44,13 +44,16 @@ pub(super) struct Arrival(Infallible);
 
 pub(super) fn open(
     _: UdpSocket,
-    _: &Arc<Offers>,
+    offers: &Arc<Offers>,
     _: usize,
     _: usize,
     _: &Arc<Metrics>,
     _: watch::Receiver<bool>,
 ) -> io::Result<(Reception, Vec<Arrivals>)> {
-    Err(io::ErrorKind::Unsupported.into())
+    match offers.load().http3() {
+        Some(offer) => match offer.0 {},
+        None => Err(io::ErrorKind::Unsupported.into()),
+    }
 }
 
 impl Reception {

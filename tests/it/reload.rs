@@ -292,6 +292,36 @@ async fn distributions_come_and_go_with_their_metrics_and_the_api() {
     eventually("what was counted stays", || async { stage.metric(misses) == 2.0 }).await;
 }
 
+#[cfg(feature = "geo")]
+#[tokio::test]
+async fn a_new_database_of_places_counts_at_once() {
+    use crate::support::mmdb;
+
+    let bucket = Bucket::start().await;
+    bucket.put("a", "abc");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("places.mmdb");
+    let put = |country: &str| {
+        let row = serde_json::json!({ "country": { "iso_code": country } });
+        std::fs::write(folder.path().join("new"), mmdb::database(&[("127.0.0.1", 32, row)])).unwrap();
+        std::fs::rename(folder.path().join("new"), &file).unwrap();
+    };
+    put("DE");
+    let restriction =
+        "[distribution.geo_restriction]\nrestriction_type = \"whitelist\"\nlocations = [\"DE\"]\n";
+    let toml = format!("[geo]\ndatabase = {:?}\n{PLAIN}{restriction}", file.display().to_string());
+    let mut stage = Stage::start(&toml, &bucket.origin.url()).await;
+    let mut kept = h1(&stage).await;
+    assert_eq!(read(kept.send_request(request("/a")).await.unwrap()).await.unwrap().status, 200);
+    put("FR");
+    assert!(stage.reload(&toml, |_| ()).await.unwrap().changed);
+    assert_eq!(read(kept.send_request(request("/a")).await.unwrap()).await.unwrap().status, 403);
+    assert!(!stage.reload(&toml, |_| ()).await.unwrap().changed);
+    std::fs::write(&file, "no database").unwrap();
+    assert!(stage.reload(&toml, |_| ()).await.unwrap_err().to_string().contains("geo.database"));
+    assert_eq!(read(kept.send_request(request("/a")).await.unwrap()).await.unwrap().status, 403);
+}
+
 #[tokio::test]
 async fn the_log_goes_on_in_the_same_file_or_in_another() {
     let bucket = Bucket::start().await;
