@@ -8,6 +8,7 @@ mod explain;
 mod import;
 mod invalidate;
 mod json_files;
+mod notify;
 mod run;
 mod source;
 mod version;

@@ -9,6 +9,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+use super::notify::{Notify, State};
 use super::watch::Watch;
 use super::{FAILED, Overriding, Source, print, say, source};
 use crate::config::{self, Config, S3Origin};
@@ -102,6 +103,8 @@ async fn serve(config: &Config, run: &Run) -> Result<(), Failure> {
     let mut keys = watch_keys(config, &metrics).await;
     let mut server = server::start(config, Arc::clone(&metrics), |origin| sources.of(origin)).await?;
     announce(&server);
+    let notify = Notify::from_env();
+    notify.tell(State::Ready);
     loop {
         let follows_files = server.config().reload.watch;
         tokio::select! {
@@ -111,6 +114,7 @@ async fn serve(config: &Config, run: &Run) -> Result<(), Failure> {
                 tracing::debug!("reading the configuration again: files have changed");
             }
         }
+        notify.tell(State::Reloading);
         let reloaded = tokio::select! {
             reloaded = reload(&mut server, &mut sources, run) => reloaded,
             () = end.asked() => break,
@@ -124,7 +128,9 @@ async fn serve(config: &Config, run: &Run) -> Result<(), Failure> {
             Ok(false) => {}
             Err(reasons) => server.refuse(&reasons),
         }
+        notify.tell(State::Ready);
     }
+    notify.tell(State::Stopping);
     drop(keys);
     tracing::info!("draining");
     server.edge().drain();

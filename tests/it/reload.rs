@@ -2,8 +2,10 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use edgeseal::config::CertificateFiles;
@@ -72,6 +74,7 @@ async fn readyz(stage: &Stage) -> Seen {
     plain(stage.server.admin, Method::GET, "/readyz", &[("host", "localhost")]).await
 }
 
+const SOON: Duration = Duration::from_secs(10);
 const SUCCESSFUL: &str = "edgeseal_config_last_reload_successful";
 
 #[tokio::test]
@@ -446,6 +449,10 @@ async fn no_request_fails_over_twenty_reloads_under_load() {
 
 /// `edgeseal run` with this file.
 fn run(file: &Path, bucket: &Bucket) -> Running {
+    Running::spawn(command(file, bucket))
+}
+
+fn command(file: &Path, bucket: &Bucket) -> Command {
     let any = "127.0.0.1:0";
     let mut command = edgeseal(&["run", "--http", any, "--https", any, "--admin", any, "--config"]);
     command
@@ -453,7 +460,31 @@ fn run(file: &Path, bucket: &Bucket) -> Running {
         .env("AWS_ENDPOINT_URL", bucket.origin.url())
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-    Running::spawn(command)
+    command
+}
+
+/// sd_notify(3)
+#[tokio::test]
+async fn systemd_is_told_how_far_it_is() {
+    let bucket = Bucket::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, notify) = (folder.path().join("edge.toml"), folder.path().join("notify"));
+    std::fs::write(&file, whole("first", "[reload]\nwatch = false\n")).unwrap();
+    let systemd = tokio::net::UnixDatagram::bind(&notify).unwrap();
+    let mut command = command(&file, &bucket);
+    command.env("NOTIFY_SOCKET", &notify);
+    let process = Running::spawn(command);
+    let told = async || {
+        let mut buffer = [0; 1024];
+        let length = tokio::time::timeout(SOON, systemd.recv(&mut buffer)).await.unwrap().unwrap();
+        String::from_utf8_lossy(&buffer[..length]).lines().next().unwrap().to_owned()
+    };
+    assert_eq!(told().await, "READY=1");
+    process.signal("HUP");
+    assert_eq!((told().await, told().await), ("RELOADING=1".to_owned(), "READY=1".to_owned()));
+    process.terminate();
+    assert_eq!(told().await, "STOPPING=1");
+    assert_eq!(process.ended().await.code, Some(0));
 }
 
 fn whole(name: &str, more: &str) -> String {
