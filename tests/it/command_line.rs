@@ -453,7 +453,7 @@ async fn a_probe_asks_the_admin_listener() {
 async fn an_edge_that_is_not_ready_fails_its_probe_by_name() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let toml = format!(
-        "[[distribution]]\n[[distribution.origin]]\nbucket = \"b\"\nregion = \"us-east-1\"\nendpoint = \"http://{closed}\"\n"
+        "[[distribution]]\n[[distribution.origin]]\nbucket = \"private-assets\"\nregion = \"us-east-1\"\nendpoint = \"http://{closed}\"\n"
     );
     let (_folder, path) = file(&toml);
     let mut command = edgeseal(&[&["run", "--config", &path], &ANY_PORTS[..]].concat());
