@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use prometheus::core::Collector;
-pub use prometheus::proto::MetricFamily;
+pub use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use families::Families;

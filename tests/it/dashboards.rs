@@ -75,7 +75,8 @@ fn every_metric_that_is_asked_for_is_one_that_there_is() {
         .into_iter()
         .filter(|name| !known.contains(name) && !name.ends_with("_sum") && !name.ends_with("_count"))
         .collect();
-    let only_for_people = ["edgeseal_config_last_reload_success_timestamp_seconds", "edgeseal_http3_retries_total"];
+    let only_for_people =
+        ["edgeseal_config_last_reload_success_timestamp_seconds", "edgeseal_http3_retries_total"];
     let only_for_people = only_for_people.iter().chain(&["edgeseal_tls_handshakes"]);
     assert_eq!(unseen, only_for_people.map(ToString::to_string).collect::<Vec<_>>());
 }
