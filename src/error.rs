@@ -35,6 +35,10 @@ pub enum Refusal {
     /// Over 64 GB (behaviour §2.4).
     #[error("body too large")]
     BodyTooLarge,
+    /// It came before the viewer's handshake was over, as whoever sent it on says, and a bucket cannot tell a replay
+    /// (RFC 8470 §5.2).
+    #[error("too early")]
+    TooEarly,
     /// The connection was opened for another name, and the certificate has not this one (behaviour §3.4).
     #[error("the Host does not belong to the connection")]
     Misdirected,
@@ -82,6 +86,7 @@ impl Refusal {
             }
             Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooEarly => StatusCode::TOO_EARLY,
             Self::UnknownHost
             | Self::Disabled
             | Self::Loop
@@ -106,7 +111,8 @@ impl Refusal {
             | Self::UnexpectedBody
             | Self::NoObjectNamed
             | Self::LengthRequired
-            | Self::BodyTooLarge => DetailedResult::InvalidRequest,
+            | Self::BodyTooLarge
+            | Self::TooEarly => DetailedResult::InvalidRequest,
             Self::HeadersTooLarge => DetailedResult::InvalidRequestHeader,
             Self::UnknownHost | Self::Disabled | Self::Loop | Self::HttpsRequired => {
                 DetailedResult::InvalidRequestBlocked
@@ -132,6 +138,7 @@ impl Refusal {
             Self::Loop => "The request came through too many distributions.",
             Self::LengthRequired => "The request must say how long its body is (Content-Length).",
             Self::BodyTooLarge => "The request's body is too large.",
+            Self::TooEarly => "The request came too early.",
             Self::Misdirected => "This host name may not be asked for on this connection.",
             Self::CountryBlocked => "This content is not available in your country.",
             Self::HttpsRequired => "This content is served over HTTPS only.",
@@ -173,6 +180,7 @@ impl Refusal {
             | Self::Loop
             | Self::LengthRequired
             | Self::BodyTooLarge
+            | Self::TooEarly
             | Self::Misdirected
             | Self::HttpsRequired
             | Self::MethodNotAllowed
@@ -257,6 +265,7 @@ mod tests {
             (Refusal::Loop, 403, "InvalidRequestBlocked"),    // behaviour §1.5
             (Refusal::LengthRequired, 411, "InvalidRequest"), // RFC 9110 §15.5.12
             (Refusal::BodyTooLarge, 413, "InvalidRequest"),   // behaviour §2.4
+            (Refusal::TooEarly, 425, "InvalidRequest"),       // RFC 8470 §5.2
             (Refusal::Misdirected, 421, "InvalidRequestCertificate"), // behaviour §3.4
             (Refusal::CountryBlocked, 403, "ClientGeoBlocked"), // behaviour §12.1
             (Refusal::HttpsRequired, 403, "InvalidRequestBlocked"), // behaviour §2.1

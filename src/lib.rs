@@ -12,6 +12,7 @@
 //! | [`encoder`] | gzip and Brotli, piece by piece | semantics |
 //! | [`origin`] | ask, sign, send, understand | semantics, config |
 //! | [`geo`] | addresses → places | semantics |
+//! | [`early`] | requests from before the end of a handshake | nobody |
 //! | [`interim`] | 1xx answers from an origin to a viewer | semantics |
 //! | [`pipeline`] | the path of a request on one screen | all of the above |
 //! | [`edge`] | everything built, nothing listening | all of the above |
@@ -33,6 +34,7 @@ pub mod config;
 pub mod delivery;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod early;
 pub mod edge;
 pub mod encoder;
 pub mod error;

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, StatusCode};
+use ipnet::IpNet;
 
 pub use document::Document;
 pub use finding::{Finding, Place, Severity};
@@ -85,6 +86,8 @@ pub struct Listen {
     pub unproven_handshakes: usize,
     /// Unfinished TLS handshakes of each worker; further connections wait to be accepted. At least 1.
     pub handshakes: usize,
+    /// Networks of load balancers: whoever connects from there must begin with a PROXY header, which says who the viewer is.
+    pub proxy_protocol: Vec<IpNet>,
 }
 
 /// Who may use the admin listener.
@@ -116,6 +119,8 @@ pub struct Tls {
     pub minimum_protocol_version: SecurityPolicy,
     /// Keys for session tickets, shared with other edges. `None`: made at start, and known to this process alone.
     pub ticket_key_file: Option<PathBuf>,
+    /// HTTP/3 viewers who come back may ask before the handshake is over (RFC 8470).
+    pub early_data: bool,
 }
 
 /// PEM files: a chain (leaf first) and its private key.

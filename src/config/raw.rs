@@ -81,6 +81,7 @@ pub struct Listen {
     pub grace: Field<Amount>,
     pub unproven_handshakes: Field<i64>,
     pub handshakes: Field<i64>,
+    pub proxy_protocol: List<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -88,6 +89,7 @@ pub struct Tls {
     pub minimum_protocol_version: Field<String>,
     pub certificates: List<Certificate>,
     pub ticket_key_file: Field<PathBuf>,
+    pub early_data: Field<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -14,6 +14,7 @@ use hyper::body::Body as _;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -25,7 +26,7 @@ use super::gate::{GaveWay, Place};
 use super::interim::Relaying;
 use super::patience::Patient;
 use super::rewound::Rewound;
-use super::{Handshakes, h1, h2};
+use super::{Handshakes, h1, h2, proxy};
 use crate::edge::Edge;
 use crate::interim::Interims;
 use crate::observe::metrics::Metrics;
@@ -67,13 +68,28 @@ impl Door {
         self,
         stream: TcpStream,
         viewer: SocketAddr,
+        balancers: Arc<[IpNet]>,
         edge: Arc<Edge>,
         mut stop: watch::Receiver<bool>,
         deadlines: Arc<Deadlines>,
     ) {
         // Without it small answers are slower, not wrong.
         let _ = stream.set_nodelay(true);
-        let stream = Patient::new(stream, SEND);
+        let mut stream = Patient::new(stream, SEND);
+        let mut viewer = viewer;
+        if !balancers.is_empty() {
+            let told = tokio::select! {
+                told = Box::pin(proxy::viewer(&mut stream, viewer, &balancers)) => told,
+                _ = stop.wait_for(|&stop| stop) => return,
+            };
+            match told {
+                Ok(told) => viewer = told,
+                Err(refused) => {
+                    edge.metrics.tls_handshake_error("proxy-header");
+                    return proxy::tell(viewer, &refused);
+                }
+            }
+        }
         match self {
             Self::Plain => Box::pin(http1(stream, edge, viewer, None, stop, deadlines)).await,
             Self::Tls(handshakes, place) => {

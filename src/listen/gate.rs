@@ -9,6 +9,8 @@
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+#[cfg(feature = "http3")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -23,12 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Whatever the others took: a turn must end.
 const LONGEST_TURN: Duration = Duration::from_millis(5);
 
-/// Of one worker.
+/// Of one worker, for one kind of handshakes.
 #[derive(Debug)]
 pub(super) struct Gate {
     places: Arc<Semaphore>,
     under_way: Mutex<UnderWay>,
-    turn: tokio::sync::Mutex<Turn>,
+    /// Of all the worker's gates.
+    turn: Arc<tokio::sync::Mutex<Turn>>,
     metrics: Arc<Metrics>,
 }
 
@@ -66,10 +69,19 @@ pub(super) struct GaveWay;
 impl Gate {
     /// For at most `places` unfinished handshakes.
     pub(super) fn new(places: usize, metrics: &Arc<Metrics>) -> Arc<Self> {
+        Self::sharing(places, metrics, &Arc::default())
+    }
+
+    /// For as many handshakes of another kind, which take the same turns: none of either kind waits for a place of the other.
+    pub(super) fn beside(&self, places: usize) -> Arc<Self> {
+        Self::sharing(places, &self.metrics, &self.turn)
+    }
+
+    fn sharing(places: usize, metrics: &Arc<Metrics>, turn: &Arc<tokio::sync::Mutex<Turn>>) -> Arc<Self> {
         Arc::new(Self {
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
             under_way: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::clone(turn),
             metrics: Arc::clone(metrics),
         })
     }
@@ -117,23 +129,27 @@ impl Gate {
     /// Drives `handshake`, each step in its turn. One in a task: whatever wakes the task is taken for the handshake's.
     async fn drive<F: Future>(&self, mut handshake: Pin<&mut F>) -> F::Output {
         loop {
-            let mut turn = self.turn.lock().await;
-            if turn.taken >= turn.allowed {
-                let since = Instant::now();
-                // The runtime asks the kernel who else is ready, and lets them go first.
-                tokio::task::yield_now().await;
-                *turn = Turn { allowed: since.elapsed().min(LONGEST_TURN), taken: Duration::ZERO };
-            }
-            let began = Instant::now();
-            let polled = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
-            turn.taken += began.elapsed();
-            drop(turn);
-            match polled {
+            match self.step(handshake.as_mut()).await {
                 Poll::Ready(done) => return done,
                 // Nothing may come between the poll and this: a wake would be lost.
                 Poll::Pending => woken().await,
             }
         }
+    }
+
+    /// One step of `handshake`, in its turn.
+    async fn step<F: Future>(&self, mut handshake: Pin<&mut F>) -> Poll<F::Output> {
+        let mut turn = self.turn.lock().await;
+        if turn.taken >= turn.allowed {
+            let since = Instant::now();
+            // The runtime asks the kernel who else is ready, and lets them go first.
+            tokio::task::yield_now().await;
+            *turn = Turn { allowed: since.elapsed().min(LONGEST_TURN), taken: Duration::ZERO };
+        }
+        let began = Instant::now();
+        let polled = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
+        turn.taken += began.elapsed();
+        polled
     }
 }
 
@@ -144,6 +160,12 @@ async fn woken() {
 }
 
 impl Place {
+    /// For what works for this handshake in a task of its own.
+    #[cfg(feature = "http3")]
+    pub(super) fn turns(&self) -> Turns {
+        Turns { gate: Arc::clone(&self.gate), over: Arc::default() }
+    }
+
     /// Runs a handshake to its end, unless it must give way. The place is free when this returns.
     ///
     /// # Errors
@@ -157,6 +179,34 @@ impl Place {
             done = self.gate.drive(handshake) => Ok(done),
             () = running.give_way.notified() => Err(GaveWay),
         }
+    }
+}
+
+/// Keeps a task in the worker's turns for as long as it works for a handshake.
+#[cfg(feature = "http3")]
+#[derive(Debug, Clone)]
+pub(super) struct Turns {
+    gate: Arc<Gate>,
+    over: Arc<AtomicBool>,
+}
+
+#[cfg(feature = "http3")]
+impl Turns {
+    /// The handshake is over.
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// `work` to its end: in turns, until the handshake is over.
+    pub(super) async fn take<F: Future>(self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        while !self.over.load(Ordering::Relaxed) {
+            match self.gate.step(work.as_mut()).await {
+                Poll::Ready(done) => return done,
+                Poll::Pending => woken().await,
+            }
+        }
+        work.await
     }
 }
 
@@ -256,6 +306,44 @@ mod tests {
             }
         }
         assert!(turns >= 20, "{turns} turns beside 20 handshakes of two steps each");
+    }
+
+    /// A QUIC connection's own task: what it computes for a flood is no less of a burden.
+    #[cfg(feature = "http3")]
+    #[tokio::test]
+    async fn what_works_for_handshakes_elsewhere_takes_its_turns_with_those_of_the_other_kind() {
+        let tcp = Gate::new(64, &Metrics::new());
+        let quic = tcp.beside(1);
+        let (place, turns) = (tcp.place().await, quic.place().await.turns());
+        let mut flood = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            flood.spawn(turns.clone().take(busy(1)));
+        }
+        flood.spawn(async { place.shake(busy(10)).await.unwrap() });
+        let mut passed = 0;
+        while !flood.is_empty() {
+            tokio::task::yield_now().await;
+            passed += 1;
+            while let Some(done) = flood.try_join_next() {
+                done.unwrap();
+            }
+        }
+        assert!(passed >= 20, "{passed} turns beside 21 steps");
+    }
+
+    #[cfg(feature = "http3")]
+    #[tokio::test]
+    async fn once_the_handshake_is_over_nobody_waits_for_a_turn() {
+        let gate = Gate::new(1, &Metrics::new());
+        let turns = gate.place().await.turns();
+        let (sender, mut receiver) = tokio::sync::mpsc::channel::<()>(1);
+        let work = tokio::spawn(turns.clone().take(async move { while receiver.recv().await.is_some() {} }));
+        sender.send(()).await.unwrap();
+        turns.end();
+        let _turn = gate.turn.lock().await;
+        sender.send(()).await.unwrap();
+        drop(sender);
+        timeout(Duration::from_secs(10), work).await.expect("it takes no turn").unwrap();
     }
 
     #[tokio::test]

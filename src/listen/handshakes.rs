@@ -77,7 +77,7 @@ impl Handshakes {
             }
         }
         let by_name = (offers.len() > 1).then(|| Arc::new(by_name));
-        let http3 = h3::Offer::new(certificates, config).map(Arc::new);
+        let http3 = h3::Offer::new(certificates, config, keys).map(Arc::new);
         Self { own, by_name, certificates: Arc::clone(certificates), http3 }
     }
 

@@ -17,6 +17,7 @@ mod handshakes;
 mod huffman;
 mod interim;
 mod patience;
+mod proxy;
 mod rewound;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 
@@ -171,17 +173,21 @@ impl Bound {
             _ => (None, Vec::new()),
         };
         let mut arrivals = arrivals.into_iter();
+        let balancers: Arc<[IpNet]> = listen.proxy_protocol.as_slice().into();
         let mut workers = Vec::new();
         for (index, (pair, inboxes)) in self.workers.into_iter().zip(inboxes).enumerate() {
+            let gate = Gate::new(listen.handshakes, &edge.metrics);
             let worker = Worker {
                 index,
                 edge: Arc::clone(edge),
                 handshakes: Arc::clone(&handshakes),
-                gate: Gate::new(listen.handshakes, &edge.metrics),
+                quic_gate: gate.beside(listen.handshakes),
+                gate,
                 stop: stop.subscribe(),
                 loads: Arc::clone(&loads),
                 outboxes: Arc::clone(&outboxes),
                 grace: listen.grace,
+                balancers: Arc::clone(&balancers),
             };
             let arrivals = arrivals.next();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -264,11 +270,15 @@ struct Worker {
     edge: Arc<Edge>,
     handshakes: Arc<Handshakes>,
     gate: Arc<Gate>,
+    /// Of those that come by QUIC.
+    quic_gate: Arc<Gate>,
     stop: watch::Receiver<bool>,
     loads: Arc<Loads>,
     /// Of all workers.
     outboxes: Arc<[Outboxes]>,
     grace: Duration,
+    /// Who must say for whom they speak.
+    balancers: Arc<[IpNet]>,
 }
 
 impl Worker {
@@ -293,13 +303,14 @@ impl Worker {
         let Some(mut arrivals) = arrivals else { return };
         let mut stop = self.stop.clone();
         loop {
-            let arrival = tokio::select! {
-                arrival = arrivals.next() => arrival,
+            let arriving = async { Some((arrivals.next().await?, self.quic_gate.place().await)) };
+            let arrived = tokio::select! {
+                arrived = arriving => arrived,
                 _ = stop.wait_for(|&stop| stop) => return,
             };
-            let Some(arrival) = arrival else { return };
+            let Some((arrival, place)) = arrived else { return };
             let guest = self.loads.enter(self.index);
-            let served = arrival.serve(Arc::clone(&self.edge), self.stop.clone());
+            let served = arrival.serve(place, Arc::clone(&self.edge), self.stop.clone());
             tokio::spawn(async move {
                 served.await;
                 drop(guest);
@@ -383,7 +394,9 @@ impl Worker {
         stop: watch::Receiver<bool>,
         deadlines: &Arc<Deadlines>,
     ) {
-        let served = door.serve(stream, viewer, Arc::clone(&self.edge), stop, Arc::clone(deadlines));
+        let balancers = Arc::clone(&self.balancers);
+        let served =
+            door.serve(stream, viewer, balancers, Arc::clone(&self.edge), stop, Arc::clone(deadlines));
         tokio::spawn(async move {
             served.await;
             drop(guest);

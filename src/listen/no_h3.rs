@@ -8,6 +8,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::certs::Certificates;
+use super::gate::Place;
+use super::tickets::TicketKeys;
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::observe::metrics::Metrics;
@@ -16,7 +18,7 @@ use crate::observe::metrics::Metrics;
 pub(super) struct Offer(Infallible);
 
 impl Offer {
-    pub(super) fn new(_: &Arc<Certificates>, _: &Config) -> Option<Self> {
+    pub(super) fn new(_: &Arc<Certificates>, _: &Config, _: Option<&TicketKeys>) -> Option<Self> {
         None
     }
 }
@@ -60,7 +62,7 @@ impl Arrivals {
 
 impl Arrival {
     #[expect(clippy::unused_async, reason = "as where there is HTTP/3")]
-    pub(super) async fn serve(self, _: Arc<Edge>, _: watch::Receiver<bool>) {
+    pub(super) async fn serve(self, _: Place, _: Arc<Edge>, _: watch::Receiver<bool>) {
         match self.0 {}
     }
 }

@@ -119,12 +119,14 @@ async fn what_lies_in_the_inbox_at_the_end_is_served() {
     let worker = Worker {
         index: 0,
         gate: Gate::new(listen.handshakes, &edge.metrics),
+        quic_gate: Gate::new(listen.handshakes, &edge.metrics),
         edge,
         handshakes: Arc::new(handshakes),
         stop: watch::Sender::new(true).subscribe(),
         loads: Arc::clone(&loads),
         outboxes: [outboxes].into(),
         grace: Duration::from_secs(30),
+        balancers: [].into(),
     };
     let pair = Pair { http: bind_one(any).unwrap(), https: bind_one(any).unwrap() };
     let answers = async {

@@ -58,6 +58,7 @@ pub struct Metrics {
     log_backlog_bytes: IntGauge,
     /// One at a time brings [`Self::log_dropped`] up to date.
     log_totals: Mutex<()>,
+    early_requests: IntCounter,
 }
 
 impl Metrics {
@@ -165,6 +166,10 @@ impl Metrics {
                 "Bytes of the standard log that wait to be sent to their bucket.",
             ),
             log_totals: Mutex::new(()),
+            early_requests: f.counter(
+                "edgeseal_early_requests_total",
+                "Requests that were answered before their viewers' handshakes were over (0-RTT).",
+            ),
             hook: RwLock::new(None),
             families: Vec::new(),
         };
@@ -203,6 +208,11 @@ impl Metrics {
     /// A viewer must show that it gets what is sent to it (RFC 9000 §8.1.2).
     pub fn http3_retry(&self) {
         self.http3_retries.inc();
+    }
+
+    /// A request is answered before its viewer's handshake is over.
+    pub fn early_request(&self) {
+        self.early_requests.inc();
     }
 
     /// Counts a handshake with a viewer for as long as the guard lives.

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 
 use super::error::OriginError;
 use crate::config::{self, Endpoint, OriginKind, S3Origin};
+use crate::early::{EARLY_DATA, Early};
 use crate::interim::Sink;
 use crate::semantics::path;
 
@@ -28,6 +29,8 @@ pub struct Ask {
     pub told: Option<Arc<Told>>,
     /// Where the origin's 1xx answers go. `None`: nowhere.
     pub interims: Option<Sink>,
+    /// The viewer's handshake, where the origin is told that it was not over, and not by the viewer.
+    pub early: Option<Early>,
 }
 
 /// The viewer's request as a custom origin gets it (behaviour §4.4, §4.5).
@@ -58,7 +61,18 @@ impl Ask {
             authorization: None,
             told: None,
             interims: None,
+            early: None,
         }
+    }
+
+    /// The same once the viewer's handshake is over.
+    #[must_use]
+    pub fn no_longer_early(&self) -> Self {
+        let mut ask = Self { early: None, ..self.clone() };
+        if let Some(told) = &mut ask.told {
+            Arc::make_mut(told).headers.remove(EARLY_DATA);
+        }
+        ask
     }
 }
 

@@ -214,6 +214,7 @@ impl Explanation {
             node: "-",
             name: "edgeseal",
             interims: None,
+            early: None,
         };
         let route = route(site, behavior, view, hop, paths)?;
         self.asks = Some(asks(&route.origin, &route.ask));

@@ -283,7 +283,10 @@ impl Fetch {
         );
         let varies = self.error_varies(&error);
         let ttl = ttl.filter(|_| error.came_from_origin() && varies != Vary::Any);
-        let alone = varies != Vary::By(Vec::new()) || (ttl.is_none() && self.is_unwelcome(&error));
+        let alone = varies != Vary::By(Vec::new())
+            || (ttl.is_none() && self.is_unwelcome(&error))
+            // It is about when this viewer has asked (RFC 8470 §5.2).
+            || status == StatusCode::TOO_EARLY;
         match ttl {
             Some(ttl) => {
                 let behind = previous.filter(|object| object.lifetime.last_resort);

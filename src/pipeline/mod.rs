@@ -37,6 +37,7 @@ use crate::cache::object::{Content, Object, Variant};
 use crate::clock;
 use crate::config::response_headers::ResponseHeadersPolicy;
 use crate::config::{Behavior, ViewerProtocolPolicy};
+use crate::early::EARLY_DATA;
 use crate::edge::{Edge, Site};
 use crate::error::Refusal;
 use crate::interim::Interims;
@@ -331,6 +332,8 @@ fn ask(
         accepted.tell(&mut told.headers);
         ask.told = Some(Arc::new(told));
         ask.interims = hop.interims.and_then(Interims::arm);
+        // What the viewer itself has called early is answered 425 to the viewer (RFC 8470 §5.2).
+        ask.early = hop.early.filter(|_| !view.headers.contains_key(EARLY_DATA)).cloned();
     }
     Ok(ask)
 }

@@ -20,11 +20,11 @@ use crate::semantics::view::View;
 /// Asks the origin for just what this viewer wants.
 pub(super) async fn pass(route: &Route, view: &View<'_>) -> Result<Answer, Refusal> {
     let (ask, resumes) = own(&route.ask, view);
-    match route.fetch(&ask).await {
+    match route.fetch_in_time(&ask).await {
         Ok(response) => Ok(deliver(response)),
         // `If-Range` did not hold: the whole object, as RFC 9110 §13.1.5 asks.
         Err(OriginError::Refused { status: 412, .. }) if resumes => {
-            Ok(deliver(route.fetch(&whole(&route.ask, view)).await?))
+            Ok(deliver(route.fetch_in_time(&whole(&route.ask, view)).await?))
         }
         Err(error) => Err(error.into()),
     }

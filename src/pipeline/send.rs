@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, Uri};
 use super::{Answer, Route, pass};
 use crate::clock;
 use crate::config::Behavior;
+use crate::early::EARLY_DATA;
 use crate::edge::Edge;
 use crate::error::Refusal;
 use crate::origin::upload::{Incoming, MAX_BODY, Outgoing, Upload};
@@ -65,7 +66,7 @@ fn forget(edge: &Edge, route: &Route, view: &View<'_>, raw_path: &str, answer: &
     }
 }
 
-/// behaviour §2.4. S3 takes no body without a length.
+/// behaviour §2.4. S3 takes no body without a length, and cannot tell a replay (RFC 8470 §5.2).
 fn limits(route: &Route, view: &View<'_>, upload: Option<&Upload>) -> Result<(), Refusal> {
     let announced =
         view.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -73,6 +74,9 @@ fn limits(route: &Route, view: &View<'_>, upload: Option<&Upload>) -> Result<(),
         return Err(Refusal::BodyTooLarge);
     }
     let is_s3 = route.origin.config().s3().is_some();
+    if is_s3 && forward::is_write(view.method) && view.headers.contains_key(EARLY_DATA) {
+        return Err(Refusal::TooEarly);
+    }
     match upload {
         Some(upload) if is_s3 && upload.length().is_none() => Err(Refusal::LengthRequired),
         _ => Ok(()),

@@ -70,7 +70,7 @@ impl Source for Pinned {
             if let Ok(etag) = HeaderValue::from_str(&layout.etag) {
                 ask.headers.insert(IF_MATCH, etag);
             }
-            let response = route.fetch(&ask).await?;
+            let response = route.fetch_in_time(&ask).await?;
             check(&response, first, &layout)?;
             Ok(response.body.boxed_unsync())
         })

@@ -16,6 +16,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::logged;
 use crate::body::Body;
 use crate::clock;
+use crate::early::Early;
 use crate::edge::{Edge, Site};
 use crate::error::Refusal;
 use crate::interim::Interims;
@@ -36,7 +37,7 @@ pub struct Connection {
     pub viewer: SocketAddr,
     /// `None`: plain HTTP.
     pub tls: Option<Secured>,
-    /// `None`: HTTP/2, where each request may have its own, among its extensions.
+    /// `None`: HTTP/2 or HTTP/3, where each request may have its own, among its extensions.
     pub interims: Option<Arc<Interims>>,
     requests: AtomicU64,
 }
@@ -101,6 +102,7 @@ pub struct Transaction {
     told: Told,
     /// Of this request alone.
     interims: Option<Arc<Interims>>,
+    early: Option<Early>,
 }
 
 /// Of the request, what its record will say: kept, for the request itself goes on to its answer.
@@ -202,6 +204,7 @@ impl Transaction {
             asked: Asked::of(parts, now.wall, edge.logs_cookies()),
             told: Told::default(),
             interims: parts.extensions.get().cloned(),
+            early: parts.extensions.get().cloned(),
         }
     }
 
@@ -234,6 +237,7 @@ impl Transaction {
                 .as_ref()
                 .or(self.connection.interims.as_ref())
                 .filter(|_| self.asked.version >= Version::HTTP_11),
+            early: self.early.as_ref().filter(|early| !early.is_over()),
         }
     }
 

@@ -174,7 +174,11 @@ impl Waiting<'_, '_> {
             }
             News::Ready(object, _) => self.another(object.variant.clone()).await,
             News::FailedForOne(_) if !leads => self.pass("not-shared").await,
-            News::Failed(error) | News::FailedForOne(error) => Err(error.into()),
+            // Nobody else waits for that.
+            News::Failed(error) | News::FailedForOne(error) => match self.route.in_time(&error).await {
+                Some(route) => Box::pin(fetch(edge, route, view, self.keys, None)).await,
+                None => Err(error.into()),
+            },
             News::Released(why, released, taker) => {
                 let takes = (leads || taker == Taker::Anyone) && pass::wants_whole(view);
                 let Some(response) = takes.then(|| released.take()).flatten() else {

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::{collapse, cookies, forward, key, query, viewer_header};
 use crate::config::{Behavior, OriginRequestPolicy, Selection};
+use crate::early::{EARLY_DATA, Early};
 use crate::interim::Interims;
 use crate::origin::request::Told;
 use crate::semantics::hop;
@@ -33,6 +34,8 @@ pub struct Hop<'a> {
     pub name: &'a str,
     /// `None`: the viewer cannot be sent 1xx answers.
     pub interims: Option<&'a Arc<Interims>>,
+    /// `None`: the viewer's handshake was over when the request came, or is by now.
+    pub early: Option<&'a Early>,
 }
 
 /// The request has been here already, or there are too many edges in front of this one.
@@ -153,12 +156,16 @@ fn add_hop(headers: &mut HeaderMap, view: &View<'_>, hop: Hop<'_>) {
         Version::HTTP_11 => "1.1",
         _ => "1.0",
     };
-    let Hop { viewer, request_id, node, name, interims: _ } = hop;
+    let Hop { viewer, request_id, node, name, interims: _, early } = hop;
     extend(headers, view, &X_FORWARDED_FOR, ",", &viewer.ip().to_canonical().to_string());
     extend(headers, view, &VIA, ", ", &format!("{version} {node}.{name} ({name})"));
     extend(headers, view, &CDN_LOOP, ", ", &format!("{CDN_ID}; node={node}"));
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(X_AMZ_CF_ID, id);
+    }
+    // Whatever a viewer has written there means this (RFC 8470 §5.1).
+    if early.is_some() || view.headers.contains_key(EARLY_DATA) {
+        headers.insert(EARLY_DATA, HeaderValue::from_static("1"));
     }
 }
 

@@ -35,6 +35,8 @@ https = "127.0.0.1:{https}"
 admin = "127.0.0.1:0"
 workers = 2
 {listen}
+[tls]
+early_data = {early}
 [log]
 access = "{log}"
 [[distribution]]
@@ -89,9 +91,14 @@ def walk(binary: Path, folder: Path) -> int:
     (site / "large.bin").write_bytes(LARGE)
     origin = serve(site)
     failed = passed = 0
-    for name, listen in [("as it comes", ""), ("every address proven (Retry)", "unproven_handshakes = 0")]:
-        with Edge(binary, folder, origin, listen) as edge:
-            for story in (answers, large, many, upload_refused):
+    usual = (answers, large, many, upload_refused, urgent)
+    for name, listen, early, stories in [
+        ("as it comes", "", "false", usual),
+        ("every address proven (Retry)", "unproven_handshakes = 0", "false", usual),
+        ("early data (0-RTT)", "", "true", (*usual, early_data)),
+    ]:
+        with Edge(binary, folder, origin, listen, early) as edge:
+            for story in stories:
                 title = f"{name}: {story.__name__}"
                 try:
                     asyncio.run(asyncio.wait_for(session(edge.port, story), 30))
@@ -120,11 +127,11 @@ def serve(site: Path) -> int:
 
 
 class Edge:
-    def __init__(self, binary: Path, folder: Path, origin: int, listen: str) -> None:
+    def __init__(self, binary: Path, folder: Path, origin: int, listen: str, early: str) -> None:
         self.port = free_port()
         self.log = folder / f"access-{self.port}.log"
         config = folder / f"edgeseal-{self.port}.toml"
-        config.write_text(CONFIG.format(https=self.port, origin=origin, listen=listen, log=self.log))
+        config.write_text(CONFIG.format(https=self.port, origin=origin, listen=listen, early=early, log=self.log))
         self.command = [binary, "run", "--config", config]
 
     def __enter__(self) -> Edge:
@@ -157,14 +164,29 @@ def free_port() -> int:
 
 
 async def session(port: int, story) -> None:
+    if story is early_data:
+        return await early_data(port)
+    async with connected(port) as viewer:
+        await story(viewer)
+
+
+def connected(port: int, ticket=None, keep=None):
+    """`ticket`: of an earlier session, with which the viewer asks at once; `keep`: takes those that come."""
     from aioquic.asyncio import connect
     from aioquic.h3.connection import H3_ALPN
     from aioquic.quic.configuration import QuicConfiguration
 
     configuration = QuicConfiguration(is_client=True, alpn_protocols=H3_ALPN, server_name="localhost")
     configuration.verify_mode = ssl.CERT_NONE
-    async with connect("127.0.0.1", port, configuration=configuration, create_protocol=viewer_class()) as viewer:
-        await story(viewer)
+    configuration.session_ticket = ticket
+    return connect(
+        "127.0.0.1",
+        port,
+        configuration=configuration,
+        create_protocol=viewer_class(),
+        session_ticket_handler=keep,
+        wait_connected=ticket is None,
+    )
 
 
 def viewer_class():
@@ -257,6 +279,32 @@ async def large(viewer) -> None:
 async def many(viewer) -> None:
     got = await asyncio.gather(*(viewer.ask("GET", "/a.txt") for _ in range(100)))
     expect({(one["headers"][":status"], bytes(one["body"])) for one in got}, {("200", b"abcdefghij")})
+
+
+async def urgent(viewer) -> None:
+    """PRIORITY_UPDATE, before the request (RFC 9218 §7.2)."""
+    stream = viewer._quic.get_next_available_stream_id()
+    payload = bytes([stream]) + b"u=0"
+    frame = (0x800F0700).to_bytes(4, "big") + bytes([len(payload)]) + payload
+    viewer._quic.send_stream_data(viewer.http._local_control_stream_id, frame)
+    got = await viewer.ask("GET", "/a.txt")
+    expect((got["headers"][":status"], bytes(got["body"])), ("200", b"abcdefghij"))
+
+
+async def early_data(port: int) -> None:
+    tickets = []
+    async with connected(port, keep=tickets.append) as viewer:
+        expect((await viewer.ask("GET", "/a.txt"))["headers"][":status"], "200")
+    async with connected(port, ticket=tickets[0]) as viewer:
+        got = await viewer.ask("GET", "/a.txt")
+        expect((got["headers"][":status"], bytes(got["body"])), ("200", b"abcdefghij"))
+        expect((viewer._quic.tls.session_resumed, viewer._quic.tls.early_data_accepted), (True, True))
+        expect((await viewer.ask("POST", "/a.txt"))["headers"][":status"], "403")
+    # A session is good once.
+    async with connected(port, ticket=tickets[0]) as viewer:
+        viewer.transmit()
+        await viewer.wait_connected()
+        expect((viewer._quic.tls.session_resumed, viewer._quic.tls.early_data_accepted), (False, False))
 
 
 async def upload_refused(viewer) -> None:

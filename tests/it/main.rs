@@ -12,6 +12,8 @@ mod compression;
 mod credentials;
 mod dashboards;
 mod early_answers;
+#[cfg(feature = "http3")]
+mod early_data;
 mod error_pages;
 mod explain;
 mod failover;
@@ -32,6 +34,7 @@ mod origin_tls;
 mod origins;
 mod parity;
 mod protocols;
+mod proxy_protocol;
 mod ranges;
 mod refusals;
 mod regressions;

@@ -84,6 +84,7 @@ fn listen(table: &mut Table<'_>) -> raw::Listen {
         grace: table.field("grace"),
         unproven_handshakes: table.field("unproven_handshakes"),
         handshakes: table.field("handshakes"),
+        proxy_protocol: table.list("proxy_protocol"),
     }
 }
 
@@ -103,6 +104,7 @@ fn tls(table: &mut Table<'_>) -> raw::Tls {
             key: table.field("key"),
         }),
         ticket_key_file: table.field("ticket_key_file"),
+        early_data: table.field("early_data"),
     }
 }
 

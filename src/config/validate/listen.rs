@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::super::raw::{self, Field};
+use ipnet::IpNet;
+
+use super::super::raw::{self, Field, List, Typed};
 use super::super::{Environment, Listen};
 use super::report::Report;
 
@@ -39,7 +41,30 @@ pub(super) fn listen(
         grace: report.duration(&raw.grace, Duration::ZERO..=DAY, Duration::from_secs(30)),
         unproven_handshakes: report.whole(&raw.unproven_handshakes, 0..=65_536).unwrap_or(256),
         handshakes: report.whole(&raw.handshakes, 1..=1_000_000).unwrap_or(HANDSHAKES),
+        proxy_protocol: balancers(report, &raw.proxy_protocol),
     }
+}
+
+/// Networks, or single addresses.
+fn balancers(report: &mut Report, field: &List<String>) -> Vec<IpNet> {
+    let Some(typed) = field.given() else { return Vec::new() };
+    report.unique(&typed.value, "the network");
+    let network = |typed: &Typed<String>| {
+        let network = network(&typed.value);
+        if network.is_none() {
+            let message = format!("{:?} is not a network", typed.value);
+            report.error(&typed.at, message, "write address/length, such as \"10.0.0.0/8\", or one address");
+        }
+        network
+    };
+    typed.value.iter().filter_map(network).collect()
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    let network: IpNet =
+        text.parse().ok().or_else(|| text.parse().ok().map(|address: IpAddr| address.into()))?;
+    // Otherwise it is a slip: one of the two is not meant.
+    (network.addr() == network.network()).then_some(network)
 }
 
 /// 0 is one per core.
@@ -112,6 +137,24 @@ fn refuse_clash(report: &mut Report, earlier: &Listener<'_>, later: &Listener<'_
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn forms_of_a_network() {
+        for (text, expected) in [
+            ("10.0.0.0/8", Some("10.0.0.0/8")),
+            ("10.1.2.3", Some("10.1.2.3/32")),
+            ("fd00::/8", Some("fd00::/8")),
+            ("::1", Some("::1/128")),
+            ("0.0.0.0/0", Some("0.0.0.0/0")),
+            ("10.1.2.3/8", None),
+            ("10.0.0.0/33", None),
+            ("10.0.0.0/", None),
+            ("balancer.example.com", None),
+            ("", None),
+        ] {
+            assert_eq!(network(text), expected.map(|network| network.parse().unwrap()), "{text}");
+        }
+    }
 
     #[test]
     fn forms_of_an_address() {

@@ -36,6 +36,7 @@ pub(super) fn tls(report: &mut Report, raw: &raw::Tls) -> Tls {
             .filter_map(|typed| certificate(report, typed))
             .collect(),
         ticket_key_file: ticket_key_file(report, &raw.ticket_key_file),
+        early_data: *raw.early_data.value().unwrap_or(&false),
     }
 }
 

@@ -66,6 +66,7 @@ fn write_listen(text: &mut Text, listen: &raw::Listen) {
         grace,
         unproven_handshakes,
         handshakes,
+        proxy_protocol,
     } = listen;
     text.section("listen", |text| {
         text.field("http", http);
@@ -78,14 +79,16 @@ fn write_listen(text: &mut Text, listen: &raw::Listen) {
         text.field("grace", grace);
         text.field("unproven_handshakes", unproven_handshakes);
         text.field("handshakes", handshakes);
+        text.list("proxy_protocol", proxy_protocol);
     });
 }
 
 fn write_tls(text: &mut Text, tls: &raw::Tls) {
-    let raw::Tls { minimum_protocol_version, certificates, ticket_key_file } = tls;
+    let raw::Tls { minimum_protocol_version, certificates, ticket_key_file, early_data } = tls;
     text.section("tls", |text| {
         text.field("minimum_protocol_version", minimum_protocol_version);
         text.field("ticket_key_file", ticket_key_file);
+        text.field("early_data", early_data);
     });
     text.tables("tls.certificate", certificates, |text, raw::Certificate { cert, key }| {
         text.field("cert", cert);

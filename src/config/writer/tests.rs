@@ -86,11 +86,13 @@ impl Maker {
                 grace: self.amount(),
                 unproven_handshakes: self.number(),
                 handshakes: self.number(),
+                proxy_protocol: self.texts(),
             },
             tls: raw::Tls {
                 minimum_protocol_version: self.text(),
                 certificates: self.list(|maker| raw::Certificate { cert: maker.path(), key: maker.path() }),
                 ticket_key_file: self.path(),
+                early_data: self.flag(),
             },
             cache: raw::Cache {
                 memory: self.amount(),

@@ -1,24 +1,27 @@
 //! One viewer's QUIC connection: the handshake, its requests, and a polite end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use quinn::{ConnectionError, Incoming, StreamId, VarInt};
+use quinn::{ConnectionError, Incoming, StreamId, VarInt, ZeroRttAccepted};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::frame::{self, Code, Fault};
-use super::offer::Offer;
-use super::{control, request};
+use super::offer::{Noted, Offer};
+use super::requests::Requests;
+use super::{control, request, turns};
+use crate::early::{Early, Shaking};
 use crate::edge::Edge;
 use crate::listen::connection::{HANDSHAKE, HEADER_LIST, IDLE, LAST_WORDS, idle};
+use crate::listen::gate::{GaveWay, Place, Turns};
 use crate::pipeline::tx::Connection;
 
 /// Shakes hands and serves, to the connection's end or until `stop` says so. `shaking` is dropped when the handshake is
-/// over.
+/// over, or a viewer who comes back may ask before it is.
 pub(super) async fn serve(
     incoming: Incoming,
     offer: Offer,
+    place: Place,
     edge: Arc<Edge>,
     mut stop: watch::Receiver<bool>,
     shaking: impl Send,
@@ -26,57 +29,91 @@ pub(super) async fn serve(
     let viewer = incoming.remote_address();
     let (config, noted) = offer.admit();
     let shaken = tokio::select! {
-        shaken = handshake(incoming, config) => shaken,
+        shaken = handshake(incoming, config, place, &noted) => shaken,
         _ = stop.wait_for(|&stop| stop) => return,
     };
     drop(shaking);
-    let quic = match shaken {
-        Ok(quic) => quic,
+    let Shaken { quic, rest } = match shaken {
+        Ok(shaken) => shaken,
         Err(reason) => return edge.metrics.tls_handshake_error(reason),
     };
     let connection = Connection::new(viewer, Some(offer.settled(&quic, &noted)), None);
     drop((offer, noted));
     let _counted = edge.metrics.connection("h3");
-    drive(&edge, &quic, &connection, stop).await;
+    match rest {
+        None => drive(&edge, &quic, &connection, &Arc::default(), stop).await,
+        Some(rest) => {
+            let (shaking, early) = Early::new();
+            let requests = Arc::new(Requests::new(Some(early)));
+            let driven = drive(&edge, &quic, &connection, &requests, stop);
+            tokio::join!(driven, finish(&edge, &quic, rest, shaking));
+        }
+    }
     // Its end is sent by another task of this runtime, which may be about to stop.
     tokio::task::yield_now().await;
+}
+
+struct Shaken {
+    quic: quinn::Connection,
+    /// The viewer has yet to finish, and may ask meanwhile.
+    rest: Option<ZeroRttAccepted>,
 }
 
 /// Or the reason for the metric, in the words that TLS over TCP has.
 async fn handshake(
     incoming: Incoming,
     config: Arc<quinn::ServerConfig>,
-) -> Result<quinn::Connection, &'static str> {
-    let accepted = match incoming.accept_with(config) {
-        Ok(connecting) => timeout(HANDSHAKE, connecting).await.map_err(|_| "timeout")?,
-        Err(error) => Err(error),
-    };
-    accepted.map_err(|error| match error {
-        ConnectionError::TransportError(_) | ConnectionError::VersionMismatch => "protocol",
-        ConnectionError::ConnectionClosed(_) | ConnectionError::ApplicationClosed(_) => "closed",
-        ConnectionError::TimedOut => "timeout",
-        _ => "io",
-    })
-}
-
-/// Requests that a viewer may give up beyond those that it lets be answered (rapid reset, CVE-2023-44487).
-const ABANDONED: usize = 256;
-
-/// How a connection's requests end.
-#[derive(Debug, Default)]
-pub(super) struct Ends {
-    abandoned: AtomicUsize,
-}
-
-impl Ends {
-    pub(super) fn answered(&self) {
-        let less = |abandoned: usize| abandoned.checked_sub(1);
-        let _ = self.abandoned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    place: Place,
+    noted: &Noted,
+) -> Result<Shaken, &'static str> {
+    let turns = place.turns();
+    let shaking = place.shake(shake(incoming, config, turns.clone(), noted));
+    let shaken = timeout(HANDSHAKE, shaking).await;
+    // Whatever became of it, its end is nothing to wait for.
+    turns.end();
+    match shaken {
+        Ok(Ok(shaken)) => shaken.map_err(|error| match error {
+            ConnectionError::TransportError(_) | ConnectionError::VersionMismatch => "protocol",
+            ConnectionError::ConnectionClosed(_) | ConnectionError::ApplicationClosed(_) => "closed",
+            ConnectionError::TimedOut => "timeout",
+            _ => "io",
+        }),
+        Ok(Err(GaveWay)) => Err("gave-way"),
+        Err(_) => Err("timeout"),
     }
+}
 
-    /// Whether that was one too many.
-    pub(super) fn abandoned(&self) -> bool {
-        self.abandoned.fetch_add(1, Ordering::Relaxed) >= ABANDONED
+async fn shake(
+    incoming: Incoming,
+    config: Arc<quinn::ServerConfig>,
+    turns: Turns,
+    noted: &Noted,
+) -> Result<Shaken, ConnectionError> {
+    let mut connecting = turns::taking(turns, || incoming.accept_with(config))?;
+    if noted.may_be_early() {
+        // The viewer's first message has been read.
+        connecting.handshake_data().await?;
+        if noted.is_resumed() {
+            match connecting.into_0rtt() {
+                Ok((quic, rest)) => return Ok(Shaken { quic, rest: Some(rest) }),
+                Err(whole) => connecting = whole,
+            }
+        }
+    }
+    Ok(Shaken { quic: connecting.await?, rest: None })
+}
+
+/// Waits for the end of a handshake with a viewer who may be asking already.
+async fn finish(edge: &Edge, quic: &quinn::Connection, rest: ZeroRttAccepted, shaking: Shaking) {
+    let ended = timeout(HANDSHAKE, rest).await;
+    if quic.close_reason().is_some() {
+        // Nobody waits for it any more.
+        drop(shaking);
+    } else if ended.is_ok() {
+        shaking.over();
+    } else {
+        edge.metrics.tls_handshake_error("timeout");
+        quic.close(Code::NoError.into(), b"the handshake takes too long");
     }
 }
 
@@ -85,13 +122,14 @@ async fn drive(
     edge: &Arc<Edge>,
     quic: &quinn::Connection,
     connection: &Arc<Connection>,
+    requests: &Arc<Requests>,
     mut stop: watch::Receiver<bool>,
 ) {
     // A viewer must leave room for it (RFC 9114 §6.2).
     let Ok(Some(mut control)) = timeout(HANDSHAKE, open(quic)).await else {
         return quic.close(Code::ExcessiveLoad.into(), b"no room for a control stream");
     };
-    let faulty = control::listen(quic);
+    let faulty = control::listen(quic, requests);
     tokio::pin!(faulty);
     let ending = async {
         tokio::select! {
@@ -100,19 +138,16 @@ async fn drive(
         }
     };
     tokio::pin!(ending);
-    let ends = Arc::new(Ends::default());
-    // From this stream on requests are not looked at.
-    let mut next = 0;
     let (code, why) = loop {
         tokio::select! {
             accepted = quic.accept_bi() => {
                 let Ok(stream) = accepted else { return };
-                next = next.max(id(stream.0.id()) + 4);
+                requests.begun(id(stream.0.id()));
                 tokio::spawn(request::serve(
                     Arc::clone(edge),
                     Arc::clone(connection),
                     quic.clone(),
-                    Arc::clone(&ends),
+                    Arc::clone(requests),
                     stream,
                 ));
             }
@@ -121,6 +156,8 @@ async fn drive(
                 _ => return,
             },
             () = &mut ending => {
+                // From this stream on requests are not looked at.
+                let next = requests.next();
                 let told = timeout(LAST_WORDS, control.write_all(&frame::goaway(next))).await;
                 if !matches!(told, Ok(Ok(()))) {
                     break (Code::NoError, "");

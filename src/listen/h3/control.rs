@@ -6,19 +6,22 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::task::JoinSet;
 
 use super::frame::{self, Code, Fault, kind, stream};
+use super::requests::Requests;
 use super::stream::Inbound;
 
 /// A SETTINGS frame of more bytes is not read.
 const SETTINGS: u64 = 4096;
+/// Nor a PRIORITY_UPDATE frame.
+const PRIORITY: u64 = 1024;
 
 /// Takes what the viewer says beside its requests, for as long as it says nothing wrong.
-pub(super) async fn listen(quic: &quinn::Connection) -> Fault {
+pub(super) async fn listen(quic: &quinn::Connection, requests: &Arc<Requests>) -> Fault {
     let seen = Arc::new(AtomicU8::new(0));
     let mut streams = JoinSet::new();
     loop {
         tokio::select! {
             accepted = quic.accept_uni() => match accepted {
-                Ok(stream) => drop(streams.spawn(take(stream, Arc::clone(&seen)))),
+                Ok(stream) => drop(streams.spawn(take(stream, Arc::clone(&seen), Arc::clone(requests)))),
                 Err(_) => return Fault::Gone,
             },
             Some(ended) = streams.join_next() => match ended {
@@ -31,7 +34,7 @@ pub(super) async fn listen(quic: &quinn::Connection) -> Fault {
 }
 
 /// `seen`: bit by bit, which streams there have been of those that may be there once.
-async fn take(stream: quinn::RecvStream, seen: Arc<AtomicU8>) -> Result<(), Fault> {
+async fn take(stream: quinn::RecvStream, seen: Arc<AtomicU8>, requests: Arc<Requests>) -> Result<(), Fault> {
     let mut inbound = Inbound::new(stream);
     // One that ends before its type is known may do so (RFC 9114 §6.2).
     let Some(kind) = inbound.varint().await? else { return Ok(()) };
@@ -47,7 +50,7 @@ async fn take(stream: quinn::RecvStream, seen: Arc<AtomicU8>) -> Result<(), Faul
         return Err(Fault::Connection(Code::StreamCreationError, "a second stream of its kind"));
     }
     let ended = match kind {
-        stream::CONTROL => control(&mut inbound).await,
+        stream::CONTROL => control(&mut inbound, &requests).await,
         stream::QPACK_ENCODER => encoder(&mut inbound).await,
         // It can only say which fields it has not read, and we keep nothing for it.
         _ => inbound.drain().await,
@@ -60,7 +63,7 @@ async fn take(stream: quinn::RecvStream, seen: Arc<AtomicU8>) -> Result<(), Faul
     }
 }
 
-async fn control(inbound: &mut Inbound) -> Result<(), Fault> {
+async fn control(inbound: &mut Inbound, requests: &Requests) -> Result<(), Fault> {
     match inbound.frame().await? {
         Some((kind::SETTINGS, length)) if length <= SETTINGS => {
             let payload = inbound.take(length as usize).await?;
@@ -74,6 +77,18 @@ async fn control(inbound: &mut Inbound) -> Result<(), Fault> {
         match frame {
             // We push nothing: neither how much we may, nor where the viewer stops taking it, matters.
             kind::MAX_PUSH_ID | kind::GOAWAY => inbound.skip(length),
+            kind::PRIORITY_UPDATE if length > PRIORITY => {
+                return Err(Fault::Connection(Code::ExcessiveLoad, "a priority that is too long"));
+            }
+            kind::PRIORITY_UPDATE => {
+                let payload = inbound.take(length as usize).await?;
+                let cut = Fault::Connection(Code::FrameError, "a cut PRIORITY_UPDATE frame");
+                let (stream, used) = frame::varint(&payload).ok_or(cut)?;
+                requests.reprioritize(stream, &payload[used..])?;
+            }
+            kind::PRIORITY_UPDATE_PUSH => {
+                return Err(Fault::Connection(Code::IdError, "a priority for what is no push"));
+            }
             kind::CANCEL_PUSH => return Err(Fault::Connection(Code::IdError, "there is no push to cancel")),
             kind::DATA | kind::HEADERS | kind::SETTINGS | kind::PUSH_PROMISE => return Err(unexpected()),
             frame if frame::is_of_http_2(frame) => return Err(unexpected()),

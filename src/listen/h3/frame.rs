@@ -14,6 +14,9 @@ pub(super) mod kind {
     pub(in super::super) const PUSH_PROMISE: u64 = 0x5;
     pub(in super::super) const GOAWAY: u64 = 0x7;
     pub(in super::super) const MAX_PUSH_ID: u64 = 0xd;
+    /// RFC 9218 §7.2: of a request, of a push.
+    pub(in super::super) const PRIORITY_UPDATE: u64 = 0xf0700;
+    pub(in super::super) const PRIORITY_UPDATE_PUSH: u64 = 0xf0701;
 }
 
 /// Types of unidirectional streams.
@@ -82,6 +85,8 @@ pub(super) fn is_skipped(frame: u64) -> bool {
         kind::PUSH_PROMISE,
         kind::GOAWAY,
         kind::MAX_PUSH_ID,
+        kind::PRIORITY_UPDATE,
+        kind::PRIORITY_UPDATE_PUSH,
     ];
     !elsewhere.contains(&frame) && !is_of_http_2(frame)
 }
@@ -253,7 +258,10 @@ mod tests {
         for frame in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xd] {
             assert!(!is_skipped(frame), "{frame}"); // RFC 9114 §7.2
         }
-        for frame in [0xa, 0xe, 0x21, 0xf0700, 0x41] {
+        for frame in [0xf0700, 0xf0701] {
+            assert!(!is_skipped(frame), "{frame}"); // RFC 9218 §7.2
+        }
+        for frame in [0xa, 0xe, 0x21, 0xf0702, 0x41] {
             assert!(is_skipped(frame), "{frame}");
         }
     }

@@ -80,7 +80,7 @@ impl Drop for Sending<'_> {
 }
 
 /// A HEADERS frame that is told line by line.
-struct Head(frame::Headers);
+pub(super) struct Head(pub(super) frame::Headers);
 
 impl HeadWriter for Head {
     fn status(&mut self, status: StatusCode) {

@@ -13,10 +13,14 @@ mod control;
 mod frame;
 mod head;
 mod hit;
+mod interim;
 mod offer;
+mod priority;
 mod qpack;
 mod request;
+mod requests;
 mod stream;
+mod turns;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -24,13 +28,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime};
+use quinn::{Endpoint, EndpointConfig, Incoming};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::edge::Edge;
+use crate::listen::gate::Place;
 use crate::observe::metrics::Metrics;
 pub(super) use offer::Offer;
+use turns::InTurns;
 
 /// Bytes that the kernel keeps of what has come and is not read yet, and of what is on its way out; it may allow less.
 const SOCKET_BUFFER: usize = 4 << 20;
@@ -91,7 +97,7 @@ pub(super) fn open(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let endpoint = {
         let _inside = runtime.enter();
-        Endpoint::new(EndpointConfig::default(), Some(offer.quic()), socket, Arc::new(TokioRuntime))?
+        Endpoint::new(EndpointConfig::default(), Some(offer.quic()), socket, Arc::new(InTurns))?
     };
     let (senders, arrivals): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(INBOX)).unzip();
     let door = Door {
@@ -129,10 +135,10 @@ impl Arrivals {
 }
 
 impl Arrival {
-    /// Serves it, on the runtime where this is polled.
-    pub(super) async fn serve(self, edge: Arc<Edge>, stop: watch::Receiver<bool>) {
+    /// Serves it, on the runtime where this is polled. Its handshake has a place.
+    pub(super) async fn serve(self, place: Place, edge: Arc<Edge>, stop: watch::Receiver<bool>) {
         let Self { incoming, offer, shaking, load } = self;
-        connection::serve(incoming, offer, edge, stop, shaking).await;
+        connection::serve(incoming, offer, place, edge, stop, shaking).await;
         drop(load);
     }
 }
@@ -178,15 +184,21 @@ impl Door {
             return;
         }
         if self.shaking.load(Ordering::Relaxed) >= MOST_HANDSHAKES {
-            return incoming.refuse();
+            return self.refuse(incoming);
         }
         let shaking = Shaking(Counted::new(&self.shaking), (!proven).then(|| Counted::new(&self.unproven)));
         let idlest = self.workers.iter().min_by_key(|(_, load)| load.load(Ordering::Relaxed));
-        let Some((worker, load)) = idlest else { return incoming.refuse() };
+        let Some((worker, load)) = idlest else { return self.refuse(incoming) };
         let arrival = Arrival { incoming, offer: self.offer.clone(), shaking, load: Counted::new(load) };
         if let Err(refused) = worker.try_send(arrival) {
-            refused.into_inner().incoming.refuse();
+            self.refuse(refused.into_inner().incoming);
         }
+    }
+
+    /// There is no place for it, nor for it to wait.
+    fn refuse(&self, incoming: Incoming) {
+        self.metrics.tls_handshake_error("refused");
+        incoming.refuse();
     }
 }
 

@@ -1,6 +1,6 @@
 //! One request: its head, the pipeline's answer, and the stream's end.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -8,19 +8,20 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::connection::Ends;
 use super::frame::{self, Code, Fault, kind};
 use super::head::{Asked, Head};
-use super::hit;
 use super::qpack::{self, Undecodable};
+use super::requests::Requests;
 use super::stream::{Inbound, Outbound, Shared, Streaming, Upload, section, skip, undecodable};
+use super::{hit, interim, priority};
 use crate::edge::Edge;
+use crate::interim::Interims;
 use crate::listen::connection::{HEADER_LIST, HEADER_READ, SEND};
 use crate::origin::error::OriginError;
 use crate::pipeline;
@@ -37,16 +38,16 @@ pub(super) async fn serve(
     edge: Arc<Edge>,
     connection: Arc<Connection>,
     quic: quinn::Connection,
-    ends: Arc<Ends>,
+    requests: Arc<Requests>,
     (send, recv): (quinn::SendStream, quinn::RecvStream),
 ) {
-    let mut outbound = Outbound::new(send);
+    let mut outbound = Outbound::new(send, requests);
     let fault = match exchange(edge, &connection, &mut outbound, recv).await {
         Ok(upload) => {
             outbound.finish();
-            ends.answered();
+            outbound.requests().answered();
             // Until then the request is in flight: an end of the connection would take away what is still on its way.
-            if timeout(LAST_BYTES, outbound.settled()).await.is_err() {
+            if timeout(LAST_BYTES, outbound.sent()).await.is_err() {
                 tracing::debug!("a viewer does not take what it has been sent");
             }
             // RFC 9114 §4.1: whoever still sends is asked to stop after the answer, not before.
@@ -58,7 +59,7 @@ pub(super) async fn serve(
     match fault {
         Fault::Gone => {
             outbound.reset(Code::RequestCancelled);
-            if ends.abandoned() {
+            if outbound.requests().abandoned() {
                 quic.close(Code::ExcessiveLoad.into(), b"requests are given up again and again");
             }
         }
@@ -77,6 +78,8 @@ async fn exchange(
     outbound: &mut Outbound,
     recv: quinn::RecvStream,
 ) -> Result<Option<Shared>, Fault> {
+    // What comes after the handshake cannot be told apart any more, nor need it be.
+    let early = if recv.is_0rtt() { outbound.requests().early.clone() } else { None };
     let mut inbound = Inbound::new(recv);
     let read = timeout(HEADER_READ, head(&mut inbound)).await;
     let asked = match read.unwrap_or(Err(Fault::Stream(Code::RequestCancelled))) {
@@ -89,12 +92,20 @@ async fn exchange(
             return Err(fault);
         }
     };
-    let Asked { parts, length } = asked;
-    if let Some(priority) = parts.headers.get(PRIORITY) {
-        outbound.set_priority(urgency(priority));
+    let Asked { mut parts, length } = asked;
+    if let Some(field) = parts.headers.get(PRIORITY) {
+        outbound.set_priority(priority::read(field.as_bytes()));
     }
     let upload = Upload::new(inbound, length, HEADER_LIST as usize);
     let upload = body(upload, &parts.method, length).await?;
+    if let Some(early) = early.filter(|early| !early.is_over()) {
+        if is_safe(&parts.method) && upload.is_none() {
+            edge.metrics.early_request();
+            parts.extensions.insert(early);
+        } else if !early.over().await {
+            return Err(Fault::Gone);
+        }
+    }
     if upload.is_none()
         && edge.fast_path
         && let Some(answered) = hit::answer(&edge, connection, &parts, outbound).await
@@ -103,17 +114,47 @@ async fn exchange(
     }
     let is_head = parts.method == Method::HEAD;
     let body = upload.clone().map(|upload| Streaming::new(upload).map_err(Into::into).boxed_unsync());
+    let interims = Interims::new();
+    parts.extensions.insert(Arc::clone(&interims));
     let serving = pipeline::serve(edge, Arc::clone(connection), parts, body);
-    let response = tokio::select! {
-        biased;
-        response = serving => response,
-        () = outbound.settled() => return Err(Fault::Gone),
-    };
+    let response = served(outbound, &interims, serving).await?;
     // A request that is none has no answer (RFC 9114 §4.1.2).
     match upload.as_ref().and_then(|upload| upload.try_lock().ok()?.fault()) {
         Some(Fault::Gone) | None => answer(outbound, response, is_head).await.map(|()| upload),
         Some(fault) => Err(fault),
     }
+}
+
+/// The pipeline's answer; 1xx answers are sent until it is there.
+async fn served(
+    outbound: &mut Outbound,
+    interims: &Interims,
+    serving: impl Future<Output = http::Response<Tracked>>,
+) -> Result<http::Response<Tracked>, Fault> {
+    let (mut serving, mut settled) = (pin!(serving), pin!(outbound.settled()));
+    loop {
+        let (told, response) = poll_fn(|cx| {
+            let response = serving.as_mut().poll(cx);
+            let told = if interims.is_armed() { interims.take(cx) } else { Bytes::new() };
+            match response {
+                Poll::Ready(response) => Poll::Ready(Ok((told, Some(response)))),
+                Poll::Pending if !told.is_empty() => Poll::Ready(Ok((told, None))),
+                Poll::Pending => settled.as_mut().poll(cx).map(|()| Err(Fault::Gone)),
+            }
+        })
+        .await?;
+        if !told.is_empty() {
+            outbound.write(&mut interim::frames(&told), SEND).await?;
+        }
+        if let Some(response) = response {
+            return Ok(response);
+        }
+    }
+}
+
+/// It changes nothing, so that to answer a replay does no harm (RFC 8470 §4).
+fn is_safe(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
 /// `None`: its fields are too many.
@@ -232,38 +273,5 @@ async fn next(
         biased;
         frame = body.frame() => Ok(frame),
         () = outbound.settled() => Err(Fault::Gone),
-    }
-}
-
-/// RFC 9218 §4.1: `u=0` goes first, 3 is what has none.
-fn urgency(value: &HeaderValue) -> i32 {
-    const USUAL: i32 = 3;
-    let urgency = value.to_str().ok().and_then(|value| {
-        let mut items = value.split(',').map(str::trim);
-        let urgency = items.find_map(|item| item.strip_prefix("u="))?.split(';').next()?;
-        urgency.parse().ok().filter(|urgency| (0..=7).contains(urgency))
-    });
-    USUAL - urgency.unwrap_or(USUAL)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_urgent_goes_first() {
-        // RFC 9218 §4.1
-        for (value, priority) in [
-            ("u=0", 3),
-            ("u=3", 0),
-            ("u=7", -4),
-            ("i", 0),
-            ("i, u=1", 2),
-            ("u=1;x, i", 2),
-            ("u=8", 0),
-            ("u=-1", 0),
-        ] {
-            assert_eq!(urgency(&HeaderValue::from_static(value)), priority, "{value}");
-        }
     }
 }

@@ -1,20 +1,21 @@
 //! Both directions of a stream: frames as they come in, and an end that is never clean by accident.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use quinn::{ReadError, RecvStream, SendStream, WriteError};
+use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError, Written};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::frame::{self, Code, Fault, kind};
 use super::head;
 use super::qpack::{self, Undecodable};
+use super::requests::Requests;
 
 /// What comes in on a stream. Nothing is lost if one of its futures is dropped and the same thing is asked for again.
 #[derive(Debug)]
@@ -143,22 +144,74 @@ fn cut() -> Fault {
 #[derive(Debug)]
 pub(super) struct Outbound {
     stream: SendStream,
+    id: u64,
+    requests: Arc<Requests>,
+    priority: i32,
+    /// Bytes that have been written.
+    written: usize,
     open: bool,
 }
 
+/// Fewer bytes than these are out before anybody changes their mind about them.
+const SMALL: usize = 64 << 10;
+
 impl Outbound {
-    pub(super) fn new(stream: SendStream) -> Self {
-        Self { stream, open: true }
+    pub(super) fn new(stream: SendStream, requests: Arc<Requests>) -> Self {
+        let id = VarInt::from(stream.id()).into_inner();
+        Self { stream, id, requests, priority: 0, written: 0, open: true }
+    }
+
+    pub(super) fn requests(&self) -> &Arc<Requests> {
+        &self.requests
     }
 
     /// Writes all of `chunks`, with at most `patience` between two steps.
     pub(super) async fn write(&mut self, mut chunks: &mut [Bytes], patience: Duration) -> Result<(), Fault> {
         while !chunks.is_empty() {
-            let step = timeout(patience, self.stream.write_chunks(chunks)).await;
+            let step = timeout(patience, self.step(chunks)).await;
             let written = step.map_err(|_| Fault::Stream(Code::RequestCancelled))?.map_err(lost)?;
+            self.written += written.bytes;
             chunks = &mut chunks[written.chunks..];
         }
         Ok(())
+    }
+
+    /// Writes what there is room for, as urgently as the viewer has said last.
+    async fn step(&mut self, chunks: &mut [Bytes]) -> Result<Written, WriteError> {
+        loop {
+            self.look_up_priority();
+            let Self { stream, id, requests, priority, .. } = self;
+            let priorities = &requests.priorities;
+            let mut stood_back = false;
+            let stepped = poll_fn(|cx| {
+                if !stood_back && priorities.wake_higher(*priority) {
+                    stood_back = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                // It may be that the viewer takes no more of it, or that there was no room just then.
+                let gives_way = stood_back && priorities.has_higher(*priority);
+                stood_back = false;
+                let written = match gives_way {
+                    true => poll_write_little(stream, chunks, cx),
+                    false => pin!(stream.write_chunks(chunks)).poll(cx),
+                };
+                match written {
+                    Poll::Ready(written) => Poll::Ready(Some(written)),
+                    Poll::Pending => priorities.poll_other(cx, *id, *priority, true).map(|()| None),
+                }
+            });
+            if let Some(written) = stepped.await {
+                return written;
+            }
+        }
+    }
+
+    /// Takes up what the viewer has said while the request came, or before (RFC 9218 §7).
+    fn look_up_priority(&mut self) {
+        if let Some(priority) = self.requests.priorities.of(self.id) {
+            self.set_priority(priority);
+        }
     }
 
     /// That was all.
@@ -181,15 +234,51 @@ impl Outbound {
         async move { drop(stopped.await) }
     }
 
+    /// The same, as urgently as the viewer says meanwhile.
+    pub(super) async fn sent(&mut self) {
+        let mut settled = pin!(self.settled());
+        loop {
+            let (priorities, is_small) = (&self.requests.priorities, self.written < SMALL);
+            let changed = poll_fn(|cx| match settled.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(false),
+                Poll::Pending if is_small => Poll::Pending,
+                Poll::Pending => priorities.poll_other(cx, self.id, self.priority, false).map(|()| true),
+            });
+            if !changed.await {
+                return;
+            }
+            self.look_up_priority();
+        }
+    }
+
     /// Streams of a higher one go first (RFC 9218 in quinn's terms).
-    pub(super) fn set_priority(&self, priority: i32) {
+    pub(super) fn set_priority(&mut self, priority: i32) {
+        self.priority = priority;
         let _ = self.stream.set_priority(priority);
     }
+}
+
+/// The beginning of `chunks`, so that what is more urgent has its turn soon.
+fn poll_write_little(
+    stream: &mut SendStream,
+    chunks: &mut [Bytes],
+    cx: &mut Context<'_>,
+) -> Poll<Result<Written, WriteError>> {
+    const LITTLE: usize = 4 << 10;
+    let empty = chunks.iter().take_while(|chunk| chunk.is_empty()).count();
+    let Some(first) = chunks.get_mut(empty) else {
+        return Poll::Ready(Ok(Written { bytes: 0, chunks: empty }));
+    };
+    let mut little = [first.slice(..first.len().min(LITTLE))];
+    let Written { bytes, .. } = ready!(pin!(stream.write_chunks(&mut little)).poll(cx))?;
+    first.advance(bytes);
+    Poll::Ready(Ok(Written { bytes, chunks: empty + usize::from(first.is_empty()) }))
 }
 
 impl Drop for Outbound {
     fn drop(&mut self) {
         self.reset(Code::InternalError);
+        self.requests.priorities.forget(self.id);
     }
 }
 

@@ -61,6 +61,8 @@ pub(super) struct Standard {
     shut: Option<(Instant, io::ErrorKind)>,
     warned: Option<Instant>,
     finished: Arc<Notify>,
+    #[cfg(test)]
+    recovery: Option<thread::JoinHandle<()>>,
 }
 
 /// A distribution.
@@ -89,11 +91,14 @@ impl Standard {
         }
         let recovered = Arc::clone(&finished);
         // Not in the way of lines: there may be many.
-        thread::Builder::new().name("log-recovery".into()).spawn(move || {
+        let recovery = thread::Builder::new().name("log-recovery".into()).spawn(move || {
             if recovery::recover(&folders) > 0 {
                 recovered.notify_one();
             }
         })?;
+        // It ends by itself.
+        #[cfg(not(test))]
+        drop(recovery);
         let shelf = |distribution: &Distribution| Shelf {
             folder: log.directory.join(&*distribution.logging.prefix),
             id: Arc::clone(&distribution.id),
@@ -108,6 +113,8 @@ impl Standard {
             shut: None,
             warned: None,
             finished,
+            #[cfg(test)]
+            recovery: Some(recovery),
         })
     }
 

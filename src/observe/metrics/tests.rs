@@ -8,7 +8,7 @@ use super::*;
 use crate::observe::record::{DetailedResult, More, Record, ResultType};
 
 /// interface.md, "Metrics", and ours.
-const NAMES: [(&str, &str); 37] = [
+const NAMES: [(&str, &str); 38] = [
     ("edgeseal_build_info", "gauge"),
     ("edgeseal_requests_total", "counter"),
     ("edgeseal_request_duration_seconds", "histogram"),
@@ -34,6 +34,7 @@ const NAMES: [(&str, &str); 37] = [
     ("edgeseal_config_last_reload_successful", "gauge"),
     ("edgeseal_config_last_reload_success_timestamp_seconds", "gauge"),
     ("edgeseal_http3_retries_total", "counter"),
+    ("edgeseal_early_requests_total", "counter"),
     ("edgeseal_tls_handshakes", "gauge"),
     ("edgeseal_log_dropped_total", "counter"),
     ("edgeseal_log_uploads_total", "counter"),

@@ -12,6 +12,7 @@ const HOP: Hop<'static> = Hop {
     node: "abc",
     name: "edge",
     interims: None,
+    early: None,
 };
 
 fn list(names: &[&str]) -> Vec<Arc<str>> {

@@ -39,6 +39,10 @@ pub async fn connect(edge: SocketAddr, name: &str) -> Result<(Endpoint, Connecti
 impl Viewer {
     pub async fn connect(edge: SocketAddr) -> Self {
         let (endpoint, quic) = connect(edge, HOST).await.unwrap();
+        Self::of(endpoint, quic).await
+    }
+
+    pub async fn of(endpoint: Endpoint, quic: Connection) -> Self {
         let (mut driver, sender) = h3::client::new(h3_quinn::Connection::new(quic.clone())).await.unwrap();
         let driver = tokio::spawn(async move { std::future::poll_fn(|cx| driver.poll_close(cx)).await });
         Self { endpoint, quic, sender, driver }

@@ -112,6 +112,12 @@ fn listen() {
             "-1 is outside",
             "0 to 65536",
         ),
+        error(
+            with("[listen]\nproxy_protocol = [\"10.0.0.1/8\"]"),
+            "10: listen.proxy_protocol",
+            "not a network",
+            "10.0.0.0/8",
+        ),
         error(with("[listen]\nworkers = -1"), "10: listen.workers", "-1 is outside", "0 to 1024"),
         error(with("[listen]\nhandshakes = 0"), "10: listen.handshakes", "0 is outside", "1 to 1000000"),
         error(with("[listen]\ngrace = \"2d\""), "10: listen.grace", "2d is outside 0s to 1d", "0s to 1d"),

@@ -36,7 +36,10 @@ fn settings(folder: &Path) -> StandardLog {
 }
 
 fn open(settings: &StandardLog) -> Standard {
-    Standard::open(settings, &distributions(), Arc::default()).unwrap()
+    let mut log = Standard::open(settings, &distributions(), Arc::default()).unwrap();
+    // What it does to the folder in the meantime is not to be seen.
+    log.recovery.take().unwrap().join().unwrap();
+    log
 }
 
 fn piece(lines: &[(u32, &str)]) -> Piece {
