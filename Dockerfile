@@ -28,7 +28,6 @@ USER 65532:65532
 EXPOSE 8080/tcp 8443/tcp 8443/udp
 # Drains and exits 0; allow it the 30 s that requests in flight may take (docker stop --time 40).
 STOPSIGNAL SIGTERM
-# No HEALTHCHECK: it needs a command inside the container, and there is no shell or curl here. From outside, probe
-# 8443 by TCP; a sidecar in the same network namespace reads /readyz, as the admin listener is on loopback.
+# No HEALTHCHECK: what runs it knows better how often to ask. As an exec probe: edgeseal healthcheck [--ready].
 ENTRYPOINT ["/usr/local/bin/edgeseal"]
 CMD ["--help"]

@@ -36,6 +36,18 @@ acceptance binary='':
 api binary='':
     {{ if binary == '' { '.ci/run api' } else { 'tests/cloudfront-api/run.py ' + quote(binary) } }}
 
+# Rules, alerts and dashboard, by Debian's prometheus
+prometheus:
+    .ci/run prometheus
+
+# The admin listener's page, in Debian's chromium
+page:
+    .ci/run page
+
+# Compose file, Helm chart, unit and Dockerfile, by the tools that are there
+deploy:
+    .ci/run deploy
+
 # All that CI runs, in its order
 ci:
     .ci/run

@@ -11,7 +11,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 
 use super::api::{self, Call, Refusal};
-use super::{Admin, Caller, Readiness, explain, sigv4};
+use super::{Admin, Caller, Readiness, explain, page, sigv4};
 use crate::clock::Timestamp;
 
 pub(super) const JSON: &str = "application/json";
@@ -31,7 +31,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (parts, body) = request.into_parts();
-    let is_open = matches!(parts.uri.path(), "/healthz" | "/readyz" | "/metrics");
+    let is_open = matches!(parts.uri.path(), "/healthz" | "/readyz" | "/metrics" | "/" | "/status.json");
     // A signature is for one host; where nothing is signed, the names that a page on the web can have are none.
     let is_named = admin.keys.is_some() && !(is_open && is_local);
     if !is_named && !is_local_host(&parts) {
@@ -82,11 +82,13 @@ fn respond_to(admin: &Admin, parts: &Parts, caller: &Caller, body: &[u8]) -> Res
         "/healthz" => |_, _, _| respond(StatusCode::OK, TEXT, "ok"),
         "/readyz" => |admin, _, caller| readiness(admin, caller),
         "/metrics" => |admin, parts, _| metrics(admin, &parts.headers),
+        "/" => |admin, _, caller| page::page(admin, caller),
+        "/status.json" => |admin, _, caller| page::json(admin, caller),
         "/explain" => |admin, parts, _| explain::answer(admin, &parts.uri),
         path if path.starts_with(api::PREFIX) => return call(admin, parts, caller, body),
         _ => {
-            let there =
-                "no such path; there are /healthz, /readyz, /metrics, /explain and /2020-05-31/distribution";
+            let there = "no such path; there are /, /status.json, /healthz, /readyz, /metrics, /explain and \
+                         /2020-05-31/distribution";
             return error(StatusCode::NOT_FOUND, there);
         }
     };

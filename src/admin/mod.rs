@@ -1,4 +1,4 @@
-//! The admin listener: health, readiness, metrics, CloudFront's API, explanations. HTTP/1.1, never on a public address.
+//! The admin listener: health, readiness, metrics, a page for people, CloudFront's API, explanations. HTTP/1.1, never on a public address.
 //!
 //! Without administrator keys it is on loopback, and answers whoever is there. With them it may be elsewhere, and what tells
 //! more than health and counts must be asked for with a signature.
@@ -8,6 +8,7 @@ pub(crate) mod api;
 mod crowd;
 mod explain;
 pub mod keys;
+mod page;
 mod sigv4;
 #[cfg(test)]
 mod tests;

@@ -189,12 +189,12 @@ async fn paths_and_methods_are_answered() {
         (
             "GET /nowhere",
             "404",
-            r#"{"error":"no such path; there are /healthz, /readyz, /metrics, /explain and /2020-05-31/distribution"}"#,
+            r#"{"error":"no such path; there are /, /status.json, /healthz, /readyz, /metrics, /explain and /2020-05-31/distribution"}"#,
         ),
         (
             "POST /nowhere",
             "404",
-            r#"{"error":"no such path; there are /healthz, /readyz, /metrics, /explain and /2020-05-31/distribution"}"#,
+            r#"{"error":"no such path; there are /, /status.json, /healthz, /readyz, /metrics, /explain and /2020-05-31/distribution"}"#,
         ),
         ("DELETE /metrics", "405", r#"{"error":"only GET and HEAD"}"#),
     ] {

@@ -1,7 +1,7 @@
 //! Requests to a running edge's admin listener: plain HTTP, signed where there are keys to sign with.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -90,7 +90,7 @@ impl<'a> Client<'a> {
     pub(super) fn request(&self, method: &str, target: &str, body: &str) -> Result<Answer, String> {
         let address = self.address;
         let signature = self.signature(method, target, body)?;
-        send(address, method, target, &signature, body).map_err(|error| {
+        send(address, PATIENCE, method, target, &signature, body).map_err(|error| {
             format!("no edge answers at {address}: {error}; name its admin listener with --admin")
         })
     }
@@ -155,10 +155,37 @@ impl Answer {
 
 const CONTENT_TYPE: &str = "application/xml";
 
-fn send(address: &str, method: &str, target: &str, signature: &str, body: &str) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+/// What needs no signature; `patience`: for each of connecting, asking and reading.
+///
+/// # Errors
+/// No edge answers there in time: for a person.
+pub(super) fn get(address: &str, target: &str, patience: Duration) -> Result<Answer, String> {
+    send(address, patience, "GET", target, "", "")
+        .map_err(|error| format!("no edge answers at {address}: {error}"))
+}
+
+fn connect(address: &str, patience: Duration) -> io::Result<TcpStream> {
+    let mut last = io::ErrorKind::AddrNotAvailable.into();
+    for resolved in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&resolved, patience) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn send(
+    address: &str,
+    patience: Duration,
+    method: &str,
+    target: &str,
+    signature: &str,
+    body: &str,
+) -> io::Result<Answer> {
+    let mut stream = connect(address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     write!(
         stream,
         "{method} {target} HTTP/1.1\r\nhost: {address}\r\ncontent-type: {CONTENT_TYPE}\r\n{signature}\

@@ -2,12 +2,15 @@
 
 mod admin;
 mod check;
+mod completions;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod healthcheck;
 mod import;
 mod invalidate;
 mod json_files;
+mod man;
 mod notify;
 mod run;
 mod source;
@@ -57,6 +60,12 @@ enum Verb {
     Compare(NotBuilt),
     /// Not built yet: make signed URLs and cookies
     Sign(NotBuilt),
+    /// Ask a running edge whether it is well; exit 0 or 1
+    Healthcheck(healthcheck::Healthcheck),
+    /// Print a shell's completions of this command line
+    Completions(completions::Completions),
+    /// Print manual pages, or write them to a directory
+    Man(man::Man),
 }
 
 /// A verb that a later release brings. It takes anything, and does nothing but say so.
@@ -84,6 +93,9 @@ pub fn main() -> ExitCode {
         Verb::Explain(explain) => explain.execute(),
         Verb::Compare(_) => not_built("compare"),
         Verb::Sign(_) => not_built("sign"),
+        Verb::Healthcheck(healthcheck) => healthcheck.execute(),
+        Verb::Completions(completions) => completions.execute(),
+        Verb::Man(man) => man.execute(),
     }
 }
 
@@ -103,6 +115,14 @@ fn print(text: &str) {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// A result that is a file.
+fn write(text: &[u8]) -> ExitCode {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text).and_then(|()| out.flush());
+    ExitCode::SUCCESS
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod exposition;
 mod families;
+mod process;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use prometheus::core::Collector;
+pub use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use families::Families;
@@ -171,6 +173,7 @@ impl Metrics {
             hook: RwLock::new(None),
             families: Vec::new(),
         };
+        families.put(process::Process);
         metrics.families = families.into_all();
         Arc::new(metrics)
     }
@@ -307,7 +310,7 @@ impl Metrics {
         self.cache_max_bytes.set(signed(max_bytes));
     }
 
-    /// Runs `hook` at the start of every [`render`](Self::render), in place of any earlier one. The hook must
+    /// Runs `hook` at the start of every [`render`](Self::render) and [`gather`](Self::gather), in place of any earlier one. The hook must
     /// not set a hook.
     pub fn set_scrape_hook(&self, hook: ScrapeHook) {
         *self.hook.write().unwrap_or_else(PoisonError::into_inner) = Some(hook);
@@ -317,12 +320,17 @@ impl Metrics {
     /// Metrics without a series yet are there by name.
     #[must_use]
     pub fn render(&self, accept: Option<&str>) -> (&'static str, String) {
+        let format = exposition::Format::negotiate(accept);
+        (format.content_type(), exposition::write(self.gather().into_iter(), format))
+    }
+
+    /// All of them as they are now, in the order in which they are written.
+    #[must_use]
+    pub fn gather(&self) -> Vec<MetricFamily> {
         if let Some(hook) = &*self.hook.read().unwrap_or_else(PoisonError::into_inner) {
             hook(self);
         }
-        let format = exposition::Format::negotiate(accept);
-        let families = self.families.iter().flat_map(|family| family.collect());
-        (format.content_type(), exposition::write(families, format))
+        self.families.iter().flat_map(|family| family.collect()).collect()
     }
 }
 

@@ -421,3 +421,91 @@ async fn version_says_version_build_and_crypto_provider() {
     let text = finish(edgeseal(&["version"])).await;
     assert!(text.out.contains(env!("CARGO_PKG_VERSION")) && text.out.contains("aws-lc-rs"), "{}", text.out);
 }
+
+#[tokio::test]
+async fn a_probe_asks_the_admin_listener() {
+    let bucket = Bucket::start().await;
+    let one_liner = ["s3://private-assets", "--region", REGION];
+    let mut running = Running::spawn(serving(&[&one_liner[..], &ANY_PORTS].concat(), &bucket));
+    let admin = running.address("admin").await.to_string();
+    let probe = |arguments: &[&str], admin: &str| {
+        let mut command = edgeseal(&[&["healthcheck"], arguments].concat());
+        command.env("EDGESEAL_ADMIN", admin);
+        finish(command)
+    };
+    for arguments in [&[][..], &["--ready"], &["--ready", "--timeout", "500ms"]] {
+        let ended = probe(arguments, &admin).await;
+        assert_eq!((ended.code, ended.out.as_str()), (Some(0), "ok\n"), "{arguments:?}: {}", ended.err);
+    }
+    let json = probe(&["--ready", "--json"], &admin).await;
+    assert_eq!(serde_json::from_str::<Value>(&json.out).unwrap()["ready"], true);
+    // As a container is told to listen with administrator keys.
+    let everywhere = admin.replace("127.0.0.1", "0.0.0.0");
+    assert_eq!(probe(&[], &everywhere).await.code, Some(0));
+    running.terminate();
+    assert_eq!(running.ended().await.code, Some(0));
+    let ended = probe(&[], &admin).await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
+    assert!(ended.err.contains(&format!("no edge answers at {admin}")), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn an_edge_that_is_not_ready_fails_its_probe_by_name() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let toml = format!(
+        "[[distribution]]\n[[distribution.origin]]\nbucket = \"private-assets\"\nregion = \"us-east-1\"\nendpoint = \"http://{closed}\"\n"
+    );
+    let (_folder, path) = file(&toml);
+    let mut command = edgeseal(&[&["run", "--config", &path], &ANY_PORTS[..]].concat());
+    command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY); // no secret: no credentials
+    let mut running = Running::spawn(command);
+    let admin = running.address("admin").await.to_string();
+    let alive = finish(edgeseal(&["healthcheck", "--admin", &admin])).await;
+    assert_eq!(alive.code, Some(0), "{}", alive.err);
+    let ready = finish(edgeseal(&["healthcheck", "--ready", "--admin", &admin])).await;
+    assert_eq!(ready.code, Some(1));
+    assert!(ready.out.starts_with("credentials: "), "{}", ready.out);
+}
+
+#[tokio::test]
+async fn completions_know_verbs_and_flags() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let ended = finish(edgeseal(&["completions", shell])).await;
+        assert_eq!(ended.code, Some(0), "{shell}");
+        for word in ["healthcheck", "tls-cert", "import"] {
+            assert!(ended.out.contains(word), "{shell} does not know {word}");
+        }
+    }
+    // A shell's own opinion.
+    let bash = finish(edgeseal(&["completions", "bash"])).await.out;
+    let script = format!(
+        "{bash}\nCOMP_WORDS=(edgeseal heal); COMP_CWORD=1; _edgeseal edgeseal heal edgeseal; echo \"${{COMPREPLY[@]}}\""
+    );
+    let said = Command::new("bash").args(["--norc", "-c", &script]).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&said.stdout).trim(),
+        "healthcheck",
+        "{}",
+        String::from_utf8_lossy(&said.stderr)
+    );
+    assert_eq!(finish(edgeseal(&["completions", "cmd"])).await.code, Some(2));
+}
+
+#[tokio::test]
+async fn manual_pages_are_there_for_every_verb() {
+    let root = finish(edgeseal(&["man"])).await;
+    assert_eq!(root.code, Some(0));
+    assert!(root.out.contains(".TH edgeseal 1") && root.out.contains("edgeseal\\-run"), "{}", root.out);
+    let run = finish(edgeseal(&["man", "run"])).await;
+    assert!(run.out.contains(".TH edgeseal-run 1") && run.out.contains("tls\\-cert"), "{}", run.out);
+    assert_eq!(finish(edgeseal(&["man", "nothing"])).await.code, Some(2));
+    let folder = tempfile::tempdir().unwrap();
+    let man1 = folder.path().join("share/man1");
+    let written = finish(edgeseal(&["man", "--directory", man1.to_str().unwrap()])).await;
+    assert_eq!(written.code, Some(0), "{}", written.err);
+    for page in ["edgeseal.1", "edgeseal-run.1", "edgeseal-check.1", "edgeseal-healthcheck.1"] {
+        assert!(man1.join(page).exists(), "{page}");
+    }
+    let again = std::fs::read_to_string(man1.join("edgeseal-run.1")).unwrap();
+    assert_eq!(again, run.out);
+}

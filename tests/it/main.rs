@@ -10,6 +10,7 @@ mod command_line;
 #[cfg(feature = "compress")]
 mod compression;
 mod credentials;
+mod dashboards;
 mod early_answers;
 #[cfg(feature = "http3")]
 mod early_data;

@@ -584,3 +584,54 @@ async fn what_is_logged_at_the_end_is_written() {
     let lines = std::fs::read_to_string(&stage.log).unwrap().lines().count();
     assert_eq!((lines, edge.log.dropped()), (1_000, 0));
 }
+
+#[tokio::test]
+async fn a_person_sees_how_it_is_doing() {
+    let bucket = Bucket::start().await;
+    bucket.put("a", "hello");
+    let stage = Stage::start(PLAIN, &bucket.origin.url()).await;
+    for _ in 0..3 {
+        assert_eq!(get(stage.https(), "/a").await.status, 200);
+    }
+    assert_eq!(get(stage.https(), "/missing").await.status, 403);
+    let create = "<InvalidationBatch xmlns=\"http://cloudfront.amazonaws.com/doc/2020-05-31/\"><Paths><Quantity>1</Quantity>\
+                  <Items><Path>/%3Cb%3E&lt;i&gt;</Path></Items></Paths><CallerReference>r</CallerReference></InvalidationBatch>";
+    let id = stage.server.edge().sites.find("localhost").unwrap().id.to_string();
+    let head = format!(
+        "POST /2020-05-31/distribution/{id}/invalidation HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{create}",
+        create.len()
+    );
+    let mut stream = TcpStream::connect(stage.server.admin).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+
+    let page = admin(&stage, "/", &[]).await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    for said in [
+        "class=\"good\">ready<",
+        "access_denied",
+        "/%3Cb%3E&lt;i&gt;",
+        "data-counter=\"requests\" data-value=\"4\"",
+    ] {
+        assert!(page.text().contains(said), "no {said:?} in {}", page.text());
+    }
+    let json: Value = serde_json::from_str(admin(&stage, "/status.json", &[]).await.text()).unwrap();
+    assert_eq!(
+        (&json["requests"], &json["hits"], &json["cacheable"]),
+        (&4.into(), &2.into(), &3.into()),
+        "{json}"
+    );
+    assert_eq!(json["recent_invalidations"][0]["paths"][0], "/%3Cb%3E<i>", "{json}");
+    assert_eq!(json["distributions"][0]["errors_4xx"], 1, "{json}");
+    assert_eq!(json["cache"]["entries"], stage.metric("edgeseal_cache_entries") as u64, "{json}");
+    // As for the rest of the listener: not for pages whose names lead to loopback.
+    assert_eq!(admin(&stage, "/", &[("host", "evil.example.com")]).await.status, 403);
+
+    stage.server.edge().drain();
+    assert!(admin(&stage, "/", &[]).await.text().contains("class=\"bad\">not ready<"));
+}

@@ -106,6 +106,11 @@ impl History {
         self.of(distribution).filter(move |past| !past.is_completed(swept))
     }
 
+    /// Of all distributions, the newest first.
+    pub(super) fn newest(&self) -> impl Iterator<Item = &Past> {
+        self.past.iter().rev().map(|past| &**past)
+    }
+
     /// The newest first.
     fn of(&self, distribution: &str) -> impl Iterator<Item = &Arc<Past>> {
         self.past.iter().rev().filter(move |past| *past.distribution == *distribution)

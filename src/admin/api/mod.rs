@@ -11,11 +11,13 @@ mod schema;
 mod tests;
 pub(crate) mod xml;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
+use serde::Serialize;
 use time::OffsetDateTime;
 
 use self::batch::Batch;
@@ -75,6 +77,19 @@ pub(super) struct Call<'c> {
     pub now: Timestamp,
 }
 
+/// An invalidation, for people.
+#[derive(Debug, Serialize)]
+pub(super) struct Recent {
+    pub id: String,
+    pub distribution: String,
+    pub created: String,
+    pub status: &'static str,
+    /// Of its paths.
+    pub count: usize,
+    /// The first of them.
+    pub paths: Vec<String>,
+}
+
 /// What it gets.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
@@ -94,6 +109,26 @@ impl Api {
     #[must_use]
     pub fn new(control: impl Control + 'static) -> Self {
         Self { control: Box::new(control), history: Mutex::default() }
+    }
+
+    /// The newest invalidations of all distributions, with at most `paths` paths of each.
+    pub(super) fn recent(&self, most: usize, paths: usize) -> Vec<Recent> {
+        let history = self.history();
+        let recent = history.newest().take(most).map(|past| Recent {
+            id: past.id.clone(),
+            distribution: past.distribution.to_string(),
+            created: iso8601(past.created),
+            status: self.status(past),
+            count: past.batch.paths.len(),
+            paths: past.batch.paths.iter().take(paths).cloned().collect(),
+        });
+        recent.collect()
+    }
+
+    /// By what the distributions are reached, by their ids.
+    pub(super) fn names(&self) -> BTreeMap<String, String> {
+        let all = self.control.distributions();
+        all.iter().map(|described| (described.id.to_string(), described.domain_name.to_string())).collect()
     }
 
     pub(super) fn answer(&self, call: &Call<'_>) -> Result<Answer, Refusal> {

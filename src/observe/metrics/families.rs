@@ -88,6 +88,24 @@ pub(super) fn counter(labels: Vec<proto::LabelPair>, count: u64) -> proto::Metri
     metric
 }
 
+/// Of no labels.
+pub(super) fn gauge(value: f64) -> proto::Metric {
+    let mut gauge = proto::Gauge::default();
+    gauge.set_value(value);
+    let mut metric = proto::Metric::from_label(Vec::new());
+    metric.set_gauge(gauge);
+    metric
+}
+
+/// Of no labels, and not whole.
+pub(super) fn real_counter(count: f64) -> proto::Metric {
+    let mut value = proto::Counter::default();
+    value.set_value(count);
+    let mut metric = proto::Metric::from_label(Vec::new());
+    metric.set_counter(value);
+    metric
+}
+
 /// `buckets`: how many fell between each bound of [`SECONDS`] and the one before it, and at last beyond all.
 pub(super) fn histogram(labels: Vec<proto::LabelPair>, buckets: &[u64], seconds: f64) -> proto::Metric {
     let mut count = 0;

@@ -8,7 +8,7 @@ use super::*;
 use crate::observe::record::{DetailedResult, More, Record, ResultType};
 
 /// interface.md, "Metrics", and ours.
-const NAMES: [(&str, &str); 31] = [
+const NAMES: [(&str, &str); 38] = [
     ("edgeseal_build_info", "gauge"),
     ("edgeseal_requests_total", "counter"),
     ("edgeseal_request_duration_seconds", "histogram"),
@@ -40,6 +40,13 @@ const NAMES: [(&str, &str); 31] = [
     ("edgeseal_log_uploads_total", "counter"),
     ("edgeseal_log_files_dropped_total", "counter"),
     ("edgeseal_log_backlog_bytes", "gauge"),
+    ("edgeseal_request_bytes_total", "counter"),
+    ("edgeseal_memory_limit_bytes", "gauge"),
+    ("process_resident_memory_bytes", "gauge"),
+    ("process_open_fds", "gauge"),
+    ("process_max_fds", "gauge"),
+    ("process_cpu_seconds_total", "counter"),
+    ("process_start_time_seconds", "gauge"),
 ];
 
 const OPEN: Option<&str> = Some("application/openmetrics-text");
@@ -144,6 +151,18 @@ fn a_request_is_counted_by_method_status_and_result() {
         ],
     );
     assert_eq!(text.matches("edgeseal_requests_total{").count(), 7);
+}
+
+/// CloudFront's BytesUploaded (behaviour §12.12).
+#[test]
+fn what_viewers_bring_is_counted_by_methods_that_bring_something() {
+    let metrics = Metrics::new();
+    let distribution = metrics.distribution("E1");
+    for (method, bytes_from_viewer) in [("GET", 1), ("HEAD", 2), ("OPTIONS", 40), ("PUT", 800), ("POST", 160)]
+    {
+        distribution.observe(&Record { bytes_from_viewer, ..record(method, 200, ResultType::Miss) });
+    }
+    assert_lines(&text(&metrics), &[r#"edgeseal_request_bytes_total{distribution="E1"} 1000"#]);
 }
 
 /// More threads than shards, so that some have one of their own and others share.

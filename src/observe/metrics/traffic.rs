@@ -37,7 +37,8 @@ impl Collector for Traffic {
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let sums: Vec<(String, Sum)> =
             self.lock().iter().map(|(id, counts)| (id.clone(), counts.sum())).collect();
-        let (mut requests, mut durations, mut first_bytes, mut bytes) = (vec![], vec![], vec![], vec![]);
+        let (mut requests, mut durations, mut first_bytes) = (vec![], vec![], vec![]);
+        let (mut bytes, mut uploads) = (vec![], vec![]);
         for (id, sum) in &sums {
             for (Kind { method, status, result }, count) in &sum.requests {
                 let labels = vec![
@@ -57,6 +58,7 @@ impl Collector for Traffic {
                 }));
             }
             bytes.push(counter(vec![label("distribution", id)], sum.bytes));
+            uploads.push(counter(vec![label("distribution", id)], sum.uploads));
         }
         vec![
             family(
@@ -83,6 +85,12 @@ impl Collector for Traffic {
                 proto::MetricType::COUNTER,
                 bytes,
             ),
+            family(
+                "edgeseal_request_bytes_total",
+                "Bytes received from viewers by any other method than GET and HEAD, heads included.",
+                proto::MetricType::COUNTER,
+                uploads,
+            ),
         ]
     }
 }
@@ -108,6 +116,9 @@ impl DistributionMetrics {
             tally.time_to_first_byte[result].observe(shard, record.time_to_first_byte);
         }
         tally.bytes.add(shard, record.bytes_to_viewer);
+        if method > HEAD {
+            tally.uploads.add(shard, record.bytes_from_viewer);
+        }
     }
 }
 
@@ -143,6 +154,7 @@ impl Counts {
                 *sum.requests.entry(kind(slot)).or_default() += count;
             }
             sum.bytes += tally.bytes.get();
+            sum.uploads += tally.uploads.get();
             for result in 0..RESULTS {
                 sum.duration[result].add(&tally.duration[result]);
                 sum.time_to_first_byte[result].add(&tally.time_to_first_byte[result]);
@@ -171,6 +183,7 @@ struct Tally {
     /// Of the usual methods, statuses and results: [`slot`] numbers them.
     requests: [Count; METHODS.len() * COMMON_STATUSES.len() * RESULTS],
     bytes: Count,
+    uploads: Count,
     duration: [Timing; RESULTS],
     time_to_first_byte: [Timing; RESULTS],
 }
@@ -180,6 +193,7 @@ impl Default for Tally {
         Self {
             requests: std::array::from_fn(|_| Count::default()),
             bytes: Count::default(),
+            uploads: Count::default(),
             duration: Default::default(),
             time_to_first_byte: Default::default(),
         }
@@ -229,6 +243,7 @@ impl Count {
 struct Sum {
     requests: BTreeMap<Kind, u64>,
     bytes: u64,
+    uploads: u64,
     duration: [TimingSum; RESULTS],
     time_to_first_byte: [TimingSum; RESULTS],
 }
@@ -257,6 +272,8 @@ impl TimingSum {
 const RESULTS: usize = ResultType::ALL.len();
 
 const METHODS: [&str; 4] = ["GET", "HEAD", "OPTIONS", "OTHER"];
+/// The last of [`METHODS`] that never brings anything.
+const HEAD: usize = 1;
 
 /// Statuses that an edge answers with every day: counted without taking a lock.
 const COMMON_STATUSES: [u16; 14] = [200, 206, 304, 0, 204, 301, 400, 403, 404, 416, 500, 502, 503, 504];
