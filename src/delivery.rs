@@ -26,6 +26,8 @@ use backlog::{Folder, Waiting};
 
 /// Without news, what waits is looked at this often: others may have put it there.
 const LOOK: Duration = Duration::from_secs(60);
+/// How long the end waits to know what is left: a disk may hang.
+const COUNT: Duration = Duration::from_secs(1);
 /// After failures in a row.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -98,9 +100,15 @@ impl Delivery {
             self.send(waiting).await
         };
         let _ = timeout(within, all).await;
-        let left = self.waiting().await.len();
-        if left > 0 {
-            tracing::warn!(files = left, "log files are not in their bucket yet; the next start sends them");
+        match timeout(COUNT, self.waiting()).await.map(|left| left.len()) {
+            Ok(0) => {}
+            Ok(left) => {
+                tracing::warn!(
+                    files = left,
+                    "log files are not in their bucket yet; the next start sends them"
+                );
+            }
+            Err(_) => tracing::warn!("the folder of the log files does not answer"),
         }
     }
 

@@ -283,10 +283,10 @@ impl Fetch {
         );
         let varies = self.error_varies(&error);
         let ttl = ttl.filter(|_| error.came_from_origin() && varies != Vary::Any);
-        let alone = varies != Vary::By(Vec::new())
-            || (ttl.is_none() && self.is_unwelcome(&error))
-            // It is about when this viewer has asked (RFC 8470 §5.2).
-            || status == StatusCode::TOO_EARLY;
+        // It is about when this viewer has asked, and not about what (RFC 8470 §5.2).
+        let is_too_early = status == StatusCode::TOO_EARLY;
+        let alone =
+            varies != Vary::By(Vec::new()) || (ttl.is_none() && self.is_unwelcome(&error)) || is_too_early;
         match ttl {
             Some(ttl) => {
                 let behind = previous.filter(|object| object.lifetime.last_resort);
@@ -299,7 +299,7 @@ impl Fetch {
                 }
             }
             // What was refused must not come back when the origin fails later.
-            None if !error.allows_stale() => self.edge.store.memory.remove(lead.key()),
+            None if !error.allows_stale() && !is_too_early => self.edge.store.memory.remove(lead.key()),
             None => {}
         }
         lead.tell(if alone { News::FailedForOne(error) } else { News::Failed(error) });

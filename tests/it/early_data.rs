@@ -287,6 +287,22 @@ async fn what_comes_through_another_gateway_is_as_early_as_that_says() {
     assert_eq!(ask(stage.https(), Method::GET, "/a", &early).await.text(), "a");
 }
 
+/// RFC 8470 §5.2: 425 is about the request, not about what it asks for. What the edge has of that stays.
+#[tokio::test]
+async fn what_was_asked_for_too_early_is_not_forgotten() {
+    let fresh = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncache-control: max-age=1\r\netag: \"1\"\r\n\r\na";
+    let too_early = "HTTP/1.1 425 Too Early\r\ncontent-length: 3\r\n\r\nnot";
+    let same = "HTTP/1.1 304 Not Modified\r\netag: \"1\"\r\ncache-control: max-age=60\r\n\r\n";
+    let origin = Scripted::start([Act::send(fresh), Act::send(too_early), Act::send(same)]).await;
+    let stage = before(&origin, "CachingOptimized").await;
+    let edge = stage.https();
+    assert_eq!(ask(edge, Method::GET, "/a", &[]).await.text(), "a");
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(ask(edge, Method::GET, "/a", &[("early-data", "1")]).await.status, 425);
+    assert_eq!(ask(edge, Method::GET, "/a", &[]).await.text(), "a");
+    assert!(origin.heads()[2].to_ascii_lowercase().contains("if-none-match: \"1\""), "{:?}", origin.heads());
+}
+
 /// RFC 8446 §8.1: a session is good once, on whatever worker.
 #[tokio::test]
 async fn packets_that_come_again_are_not_answered_again() {

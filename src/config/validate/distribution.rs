@@ -54,7 +54,7 @@ fn distribution(
 ) -> Distribution {
     let raw = &typed.value;
     let id = report
-        .text(&raw.id, is_id, "1 to 128 letters, digits, dots, hyphens or underscores")
+        .text(&raw.id, is_id, "1 to 128 letters, digits, dots, hyphens or underscores, and no dot first")
         .unwrap_or("default");
     let origins = origins(report, typed, id, env);
     let groups = origin_group::groups(report, &raw.origin_groups, &origins);
@@ -88,9 +88,11 @@ fn cache_tag_header(report: &mut Report, field: &Field<String>) -> Option<Header
     HeaderName::from_bytes(name.as_bytes()).ok()
 }
 
-/// It is part of cache keys, metrics and the admin API's paths.
+/// It is part of cache keys, metrics and the admin API's paths, and log files' names begin with it: one that begins with a
+/// dot would hide them.
 fn is_id(text: &str) -> bool {
     (1..=128).contains(&text.len())
+        && !text.starts_with('.')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 

@@ -400,7 +400,7 @@ impl<W: Source> Core<W> {
             self.receiving.consume(head.length);
             if ended {
                 self.lingering.remove(id);
-            } else if self.lingering.is_too_much(id, data.len()) {
+            } else if self.lingering.is_too_much(id, head.length) {
                 self.stop(id);
             }
             return self.closed(id);
@@ -653,11 +653,12 @@ impl<W: Source> Core<W> {
         if !matches!(self.end, End::Open | End::Announced) {
             return self.reset(id, Code::NoError);
         }
+        let room = self.streams.get_mut(id).map_or(WINDOW as usize, |stream| stream.receiving.room());
         if !self.remove(id) {
             self.remember(id);
         }
-        if let Some(oldest) = self.lingering.add(id) {
-            self.stop(oldest);
+        if let Some(other) = self.lingering.add(id, room) {
+            self.stop(other);
         }
     }
 

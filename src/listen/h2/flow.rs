@@ -62,6 +62,11 @@ impl Receiving {
         self.window.take(octets)
     }
 
+    /// What the peer may still send.
+    pub(super) fn room(&self) -> usize {
+        self.window.room()
+    }
+
     /// `octets` are not held for the peer any more.
     pub(super) fn consume(&mut self, octets: usize) {
         self.consumed = self.consumed.saturating_add(u32::try_from(octets).unwrap_or(u32::MAX));

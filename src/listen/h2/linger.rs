@@ -26,10 +26,12 @@ struct Request {
 }
 
 impl Lingering {
-    /// The answer to `id` is out. The request that must be reset for it, if there are too many.
-    pub(super) fn add(&mut self, id: u32) -> Option<u32> {
+    /// The answer to `id` is out, of whose body the peer may send `room` octets more: it will be told of no further ones, and
+    /// must not wait for that. The request that must be reset, if there are too many, or this one, if it cannot go on.
+    pub(super) fn add(&mut self, id: u32, room: usize) -> Option<u32> {
+        let Some(less_than_all) = room.checked_sub(1) else { return Some(id) };
         let oldest = (self.requests.len() == MANY).then(|| self.requests.remove(0).id);
-        self.requests.push(Request { id, octets: OCTETS, is_old: false });
+        self.requests.push(Request { id, octets: OCTETS.min(less_than_all), is_old: false });
         oldest
     }
 

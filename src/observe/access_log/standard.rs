@@ -142,6 +142,10 @@ impl Standard {
         if self.pages.len() >= MOST_PAGES {
             let oldest = self.pages.iter().max_by_key(|(_, page)| page.age()).map(|(place, _)| *place);
             oldest.into_iter().for_each(|place| self.end(place));
+            if self.pages.len() >= MOST_PAGES {
+                // As many wait for their disk already.
+                return Err(io::ErrorKind::StorageFull.into());
+            }
         }
         let shelf = usize::try_from(shelf).ok().and_then(|shelf| self.shelves.get(shelf));
         let shelf = shelf.ok_or(io::ErrorKind::NotFound)?;

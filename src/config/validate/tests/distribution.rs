@@ -41,6 +41,12 @@ fn several_distributions_need_ids_and_names() {
             "one distribution",
         ),
         error(
+            "[[distribution]]\nid = \".site\"\n[[distribution.origin]]\nbucket = \"site\"\nregion = \"r\"",
+            "2: distribution.id",
+            "is not 1 to 128",
+            "no dot first",
+        ),
+        error(
             "[[distribution]]\nid = \"a/b\"\n[[distribution.origin]]\nbucket = \"site\"\nregion = \"r\"",
             "2: distribution.id",
             "\"a/b\" is not",

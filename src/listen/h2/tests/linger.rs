@@ -110,3 +110,23 @@ fn a_connection_that_ends_waits_for_none() {
     drop(upload);
     assert!(peer.core.is_over());
 }
+
+/// Nobody opens its window any more: a peer that waits for that would not hear that it may stop for a minute.
+#[test]
+fn whoever_has_used_its_window_up_is_stopped() {
+    let frame = |id| data(id, &[0; 1 << 14], false);
+    for before in [16, 15] {
+        let mut peer = Peer::new();
+        let upload = peer.post(1, &[]);
+        for _ in 0..before {
+            peer.send(&frame(1));
+        }
+        peer.respond(1, |block| block.status(403));
+        for _ in before..16 {
+            assert_eq!(stopped(&mut peer), [0; 0], "{before}");
+            peer.send(&frame(1));
+        }
+        assert_eq!(stopped(&mut peer), [1], "{before}");
+        drop(upload);
+    }
+}

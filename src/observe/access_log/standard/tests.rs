@@ -293,3 +293,20 @@ fn open_files_are_bounded() {
     log.close();
     assert_eq!(found(folder.path()).len(), MOST_PAGES + 20);
 }
+
+/// Nor when the disk takes nothing, so that none of them can be finished: each takes memory, and hours go by.
+#[test]
+fn open_files_are_bounded_on_a_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = open(&settings(folder.path()));
+    let mut lost = 0;
+    for n in 0..MOST_PAGES + MOST_ENDED + 20 {
+        let line = format!("2{:03}-01-01\t00:00:00\tn", n % 1_000);
+        lost += log.write(&piece(&[(0, &line)])).map_or_else(|lost| lost.lines, |()| 0);
+        for page in log.pages.values_mut() {
+            page.swap_file(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        }
+    }
+    assert!(log.pages.len() <= MOST_PAGES && log.ended.len() <= MOST_ENDED, "{}", log.pages.len());
+    assert_eq!(lost, 20);
+}
