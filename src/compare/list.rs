@@ -3,6 +3,8 @@
 mod log;
 mod sitemap;
 
+pub(crate) use sitemap::character;
+
 use std::collections::HashSet;
 use std::io::Read as _;
 

@@ -3,6 +3,7 @@
 //! All of it is pure: answers and random seeds are arguments.
 
 mod answers;
+pub mod decode;
 pub mod html;
 mod ignored;
 pub mod list;

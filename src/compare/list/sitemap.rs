@@ -61,7 +61,7 @@ pub(super) fn read(text: &str) -> Result<Vec<String>, ListError> {
 const DEEPEST: usize = 16;
 
 /// XML's own five, and characters by number.
-fn character(reference: &BytesRef<'_>) -> Option<char> {
+pub(crate) fn character(reference: &BytesRef<'_>) -> Option<char> {
     match &**reference {
         b"amp" => Some('&'),
         b"lt" => Some('<'),
