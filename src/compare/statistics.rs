@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn percentiles_are_the_nearest_ranks() {
-        let table: &[(Vec<Duration>, Option<(usize, f64, f64, f64)>)] = &[
+        type Expected = Option<(usize, f64, f64, f64)>;
+        let table: &[(Vec<Duration>, Expected)] = &[
             (millis([]), None),
             (millis([7]), Some((1, 7.0, 7.0, 7.0))),
             (millis([4, 1]), Some((2, 2.5, 4.0, 4.0))),

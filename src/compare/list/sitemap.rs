@@ -11,13 +11,20 @@ pub(super) fn read(text: &str) -> Result<Vec<String>, ListError> {
     let mut reader = Reader::from_str(text);
     // Names of the elements that are open, as deep as a sitemap is.
     let mut open: Vec<Vec<u8>> = Vec::new();
+    // Of the sitemap's own vocabulary: its root's.
+    let mut prefix = None;
     let mut location = String::new();
     let mut found = Vec::new();
     loop {
         let is_location = open.len() == 3 && open[1] == b"url" && open[2] == b"loc";
         match reader.read_event() {
             Ok(Event::Start(tag)) => {
-                let name = tag.local_name().as_ref().to_vec();
+                let of = tag.name().prefix().map(|prefix| prefix.into_inner().to_vec());
+                if open.is_empty() {
+                    prefix.clone_from(&of);
+                }
+                // image:loc is of another vocabulary.
+                let name = if of == prefix { tag.local_name().as_ref().to_vec() } else { Vec::new() };
                 match (open.len(), name.as_slice()) {
                     (0, b"urlset") | (1.., _) => {}
                     (0, b"sitemapindex") => return no("an index of other sitemaps; name one of those"),

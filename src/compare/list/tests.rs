@@ -27,7 +27,9 @@ fn a_list_is_known_by_its_beginning() {
     let sitemap = r#"<?xml version="1.0"?><!-- a --><urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">
         <url><loc> https://www.example.com/a?b=1&amp;c=2&#38;d </loc><image:loc>https://other/</image:loc></url>
         <url><lastmod>2026-11-24</lastmod><loc><![CDATA[http://www.example.com/é b]]></loc></url></urlset>"#;
+    let prefixed = "<s:urlset><s:url><s:loc>https://a/b</s:loc><loc>https://a/c</loc></s:url></s:urlset>";
     let table: &[(Vec<u8>, &[&str])] = &[
+        (prefixed.into(), &["/b"]),
         (b"/a\n\n# all of them\nhttps://www.example.com/b?c#d\r\n /a \n/\n".to_vec(), &["/a", "/b?c", "/"]),
         (b"\xef\xbb\xbf/a\n".to_vec(), &["/a"]),
         (b"".to_vec(), &[]),

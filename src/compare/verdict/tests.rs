@@ -39,7 +39,8 @@ fn points(probe: Probe, edge: &Answer, reference: &Answer) -> Vec<(Weight, Strin
 #[test]
 fn what_counts_and_what_does_not() {
     const CHANGED: &[&str] = &[];
-    let table: &[(Probe, (u16, Fields, &str), (u16, Fields, &str), &[&str])] = &[
+    type Told = (u16, Fields, &'static str);
+    let table: &[(Probe, Told, Told, &[&str])] = &[
         (Probe::Cold, (200, &[("etag", "\"1\"")], "a"), (200, &[("etag", "\"1\"")], "a"), CHANGED),
         (Probe::Cold, (200, &[], "a"), (403, &[], "a"), &["status"]),
         (Probe::Cold, (200, &[], "a"), (200, &[], "b"), &["body"]),
