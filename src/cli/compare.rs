@@ -213,7 +213,7 @@ async fn compare(plan: Arc<Plan>, connections: u32) -> Result<Report, String> {
         samples.extend(of);
     }
     let seed = plan.settings.seed;
-    let endpoint = |side: usize| Endpoint::new(plan.sites[side].origin(), &dials[side], seed);
+    let endpoint = |side: usize| Endpoint::new(&plan.sites[side], &dials[side], seed);
     Ok(Report::new([endpoint(0), endpoint(1)], plan.settings, pages, &samples, &plan.rules))
 }
 
@@ -223,7 +223,7 @@ async fn dial(plan: &Plan, connections: u32) -> Result<[Vec<Dial>; 2], String> {
     for _ in 0..connections {
         for (site, dials) in plan.sites.iter().zip(&mut dials) {
             let dial = plan.reach.dial(site).await;
-            dials.push(dial.map_err(|trouble| format!("{}: {trouble}", site.origin()))?);
+            dials.push(dial.map_err(|trouble| format!("{}: {trouble}", site.place()))?);
         }
     }
     Ok(dials)

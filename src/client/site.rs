@@ -70,7 +70,18 @@ impl Site {
         self.authority[end..].rfind(':').map_or(&self.authority, |at| &self.authority[..end + at])
     }
 
-    /// `https://cdn.example.com`
+    /// `https://127.0.0.1:8443`: what is connected to, by whatever name it is asked.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let scheme = if self.secure { "https" } else { "http" };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        match (self.secure, self.port) {
+            (true, 443) | (false, 80) => format!("{scheme}://{host}"),
+            (_, port) => format!("{scheme}://{host}:{port}"),
+        }
+    }
+
+    /// `https://cdn.example.com`: as it is asked.
     #[must_use]
     pub fn origin(&self) -> String {
         format!("{}://{}", if self.secure { "https" } else { "http" }, self.authority)
@@ -151,6 +162,8 @@ mod tests {
         let named = site("https://127.0.0.1:8443").named("cdn.example.com").unwrap();
         assert_eq!((&*named.host, named.server_name()), ("127.0.0.1", "cdn.example.com"));
         assert_eq!(named.origin(), "https://cdn.example.com");
+        assert_eq!(named.place(), "https://127.0.0.1:8443");
+        assert_eq!(site("http://[::1]").place(), "http://[::1]");
         assert!(site("https://a").named("b/c").is_err() && site("https://a").named("u@b").is_err());
 
         for (url, name) in [("https://a", "a"), ("https://a:1", "a"), ("https://[::1]:1", "[::1]")] {

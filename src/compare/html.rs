@@ -46,18 +46,19 @@ svg polyline{fill:none;stroke-width:2}svg polyline.edge{stroke:var(--edge)}svg p
 
 fn endpoints(out: &mut String, report: &Report) {
     out.push_str(
-        "<h2>Connections</h2><div class=\"scroll\"><table><tr><th><th>URL<th>HTTP<th>TLS\
+        "<h2>Connections</h2><div class=\"scroll\"><table><tr><th><th>URL<th>Host<th>HTTP<th>TLS\
         <th>name<th>TCP<th>TLS handshake</tr>",
     );
-    for (side, Endpoint { url, http, tls, name, connect, handshake }) in
+    for (side, Endpoint { url, host, http, tls, name, connect, handshake }) in
         [("edge", &report.edge), ("reference", &report.reference)]
     {
         let word = |of: &Option<&'static str>| of.unwrap_or("-");
         let time = |of: &Option<Summary>| of.map_or_else(|| "-".to_owned(), |of| format!("{:.2} ms", of.p50));
         let _ = write!(
             out,
-            "<tr><th class=\"{side}\">{side}<td>{}<td>{}<td>{}<td class=\"number\">{}<td class=\"number\">{}<td class=\"number\">{}</tr>",
+            "<tr><th class=\"{side}\">{side}<td>{}<td>{}<td>{}<td>{}<td class=\"number\">{}<td class=\"number\">{}<td class=\"number\">{}</tr>",
             escape(url),
+            escape(host),
             word(http),
             word(tls),
             time(name),
@@ -84,6 +85,10 @@ fn latency(out: &mut String, report: &Report) {
         let _ = write!(out, "<h3>{result}</h3>");
         for (what, pair) in [("first byte", &of.first_byte), ("last byte", &of.last_byte)] {
             numbers(out, what, pair);
+            // What can be seen of a few is in the table.
+            if [pair.edge, pair.reference].iter().flatten().all(|of| of.interval.is_none()) {
+                continue;
+            }
             out.push_str(&plot::intervals(pair, &format!("{result}: time to {what}")));
             out.push_str(&plot::shares(pair, &format!("{result}: share of answers within a time to {what}")));
         }
@@ -96,11 +101,13 @@ fn numbers(out: &mut String, what: &str, pair: &Pair) {
         "<div class=\"scroll\"><table><tr><th>to {what}, ms<th>n<th>p50<th>95 % of p50<th>p90<th>p99</tr>"
     );
     for (side, summary) in [("edge", pair.edge), ("reference", pair.reference)] {
-        if let Some(Summary { n, p50, p90, p99, p50_from, p50_to }) = summary {
+        if let Some(Summary { n, p50, p90, p99, interval }) = summary {
+            let interval =
+                interval.map_or_else(|| "too few".to_owned(), |of| format!("{:.2} to {:.2}", of.from, of.to));
             let _ = write!(
                 out,
                 "<tr><th class=\"{side}\">{side}<td class=\"number\">{n}<td class=\"number\">{p50:.2}\
-                 <td class=\"number\">{p50_from:.2} to {p50_to:.2}<td class=\"number\">{p90:.2}<td class=\"number\">{p99:.2}</tr>"
+                 <td class=\"number\">{interval}<td class=\"number\">{p90:.2}<td class=\"number\">{p99:.2}</tr>"
             );
         }
     }
@@ -208,7 +215,7 @@ mod tests {
             assert!(!html.contains(asset), "{asset}");
         }
         assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
-        assert_eq!(html.matches("<svg").count(), 8, "two plots of two times of two result types");
+        assert_eq!(html.matches("<svg").count(), 4, "two plots of two times of hits; of one miss none");
         for part in [
             "they do not agree",
             "Hit: time to first byte",

@@ -30,7 +30,7 @@ pub(super) fn intervals(pair: &Pair, title: &str) -> String {
 
 fn bar(svg: &mut String, axis: &Axis, y: f64, side: &str, of: &Summary) {
     let [p50, p90, p99] = [of.p50, of.p90, of.p99].map(|value| axis.x(value));
-    let [from, to] = [of.p50_from, of.p50_to].map(|value| axis.x(value));
+    let [from, to] = of.interval.map_or([p50, p50], |of| [of.from, of.to].map(|value| axis.x(value)));
     let wide = (to - from).max(2.0);
     // Writing to a String does not fail.
     let _ = write!(
@@ -74,8 +74,11 @@ pub(super) fn shares(pair: &Pair, title: &str) -> String {
             continue;
         }
         let _ = write!(svg, "<polyline class=\"{side}\" points=\"{LEFT:.1},{BOTTOM:.1}");
+        let mut before = BOTTOM;
         for (millis, share) in points {
-            let _ = write!(svg, " {:.1},{:.1}", axis.x(millis), BOTTOM - share * (BOTTOM - TOP));
+            let (x, y) = (axis.x(millis), BOTTOM - share * (BOTTOM - TOP));
+            let _ = write!(svg, " {x:.1},{before:.1} {x:.1},{y:.1}");
+            before = y;
         }
         svg.push_str("\"/>");
     }

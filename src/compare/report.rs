@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::statistics::{self, Difference, Summary};
 use super::{Ignored, Point, Probe, ResultType, Rules, Verdict};
-use crate::client::Dial;
+use crate::client::{Dial, Site};
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,7 +49,10 @@ pub struct Settings {
 /// One side, and its connections.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Endpoint {
+    /// Where it was asked.
     pub url: String,
+    /// As whom.
+    pub host: String,
     /// `HTTP/2`
     pub http: Option<&'static str>,
     /// `TLS 1.3`
@@ -115,12 +118,13 @@ pub struct Sample {
 impl Endpoint {
     /// `dials`: new connections, one after the other.
     #[must_use]
-    pub fn new(url: String, dials: &[Dial], seed: u64) -> Self {
+    pub fn new(site: &Site, dials: &[Dial], seed: u64) -> Self {
         let of = |part: fn(&Dial) -> Option<Duration>| {
             statistics::summarize(&dials.iter().filter_map(part).collect::<Vec<_>>(), seed)
         };
         Self {
-            url,
+            url: site.place(),
+            host: site.authority.clone(),
             http: dials.last().map(|dial| dial.http),
             tls: dials.last().and_then(|dial| dial.tls),
             name: of(|dial| Some(dial.name)),
@@ -232,10 +236,11 @@ pub(super) mod tests {
             })
             .collect();
         samples.push(sample(Side::Edge, ResultType::Miss, 70));
+        let edge = "https://127.0.0.1:8443".parse::<Site>().unwrap().named("edge").unwrap();
         Report::new(
             [
-                Endpoint::new("https://edge".into(), &[dial(1), dial(3)], 1),
-                Endpoint::new("https://d1.cloudfront.net".into(), &[dial(10)], 1),
+                Endpoint::new(&edge, &[dial(1), dial(3)], 1),
+                Endpoint::new(&"https://d1.cloudfront.net".parse().unwrap(), &[dial(10)], 1),
             ],
             Settings { samples: 20, concurrency: 1, seed: 1, left_out: 3 },
             pages,

@@ -13,9 +13,16 @@ pub struct Summary {
     pub p50: f64,
     pub p90: f64,
     pub p99: f64,
-    /// 95 % confidence interval of the median.
-    pub p50_from: f64,
-    pub p50_to: f64,
+    /// 95 % confidence interval of the median; `None` of fewer than six, which cannot have one: all of five lie on one side of
+    /// the median oftener than one time in twenty.
+    pub interval: Option<Interval>,
+}
+
+/// In milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Interval {
+    pub from: f64,
+    pub to: f64,
 }
 
 /// 95 % confidence interval of the difference of two medians, in milliseconds: below zero the first is faster.
@@ -34,7 +41,8 @@ impl Difference {
     }
 }
 
-/// Draws of a bootstrap, and how many values all of them may draw: a long list needs fewer.
+/// Values that have an interval; draws of a bootstrap, and how many values all of them may draw: a long list needs fewer.
+const FEWEST: usize = 6;
 const DRAWS: usize = 2000;
 const FEWEST_DRAWS: usize = 200;
 const MOST_VALUES: usize = 20_000_000;
@@ -50,12 +58,11 @@ pub fn summarize(durations: &[Duration], seed: u64) -> Option<Summary> {
         p50: median(&values)?,
         p90: percentile(&values, 90)?,
         p99: percentile(&values, 99)?,
-        p50_from: percentile_of(&medians, 0.025)?,
-        p50_to: percentile_of(&medians, 0.975)?,
+        interval: interval(&medians),
     })
 }
 
-/// Of `edge` less `reference`; `None` when there are none of one.
+/// Of `edge` less `reference`; `None` when there are fewer than six of one.
 #[must_use]
 pub fn difference(edge: &[Duration], reference: &[Duration], seed: u64) -> Option<Difference> {
     let (edge, reference) = (sorted(edge), sorted(reference));
@@ -63,11 +70,13 @@ pub fn difference(edge: &[Duration], reference: &[Duration], seed: u64) -> Optio
     let (one, other) = (medians(&edge, &mut rng), medians(&reference, &mut rng));
     let mut differences: Vec<f64> = one.iter().zip(&other).map(|(one, other)| one - other).collect();
     differences.sort_by(f64::total_cmp);
-    Some(Difference {
-        of_medians: median(&edge)? - median(&reference)?,
-        from: percentile_of(&differences, 0.025)?,
-        to: percentile_of(&differences, 0.975)?,
-    })
+    let Interval { from, to } = interval(&differences)?;
+    Some(Difference { of_medians: median(&edge)? - median(&reference)?, from, to })
+}
+
+/// The middle 95 %.
+fn interval(sorted: &[f64]) -> Option<Interval> {
+    Some(Interval { from: percentile_of(sorted, 0.025)?, to: percentile_of(sorted, 0.975)? })
 }
 
 fn sorted(durations: &[Duration]) -> Vec<f64> {
@@ -102,7 +111,7 @@ fn median(sorted: &[f64]) -> Option<f64> {
 
 /// Medians of as many values, drawn with replacement. Of sorted values only their places need be drawn.
 fn medians(sorted: &[f64], rng: &mut fastrand::Rng) -> Vec<f64> {
-    if sorted.is_empty() {
+    if sorted.len() < FEWEST {
         return Vec::new();
     }
     let draws = (MOST_VALUES / sorted.len()).clamp(FEWEST_DRAWS, DRAWS);
@@ -157,13 +166,15 @@ mod tests {
     fn the_interval_holds_the_median_and_narrows_with_more() {
         let few = summarize(&millis((0..20).map(|n| n * 5)), 1).unwrap();
         let many = summarize(&millis((0..2000).map(|n| n % 100)), 1).unwrap();
-        for of in [few, many] {
-            assert!(of.p50_from <= of.p50 && of.p50 <= of.p50_to, "{of:?}");
-        }
-        assert!(few.p50_to - few.p50_from > 4.0 * (many.p50_to - many.p50_from), "{few:?} {many:?}");
-        // Of values that are all the same one is sure.
-        let same = summarize(&millis([5; 10]), 1).unwrap();
-        assert_eq!((same.p50_from, same.p50_to), (5.0, 5.0));
+        let width = |of: Summary| {
+            let Interval { from, to } = of.interval.unwrap();
+            assert!(from <= of.p50 && of.p50 <= to, "{of:?}");
+            to - from
+        };
+        assert!(width(few) > 4.0 * width(many), "{few:?} {many:?}");
+        // Of values that are all the same one is sure; of few of them not.
+        assert_eq!(width(summarize(&millis([5; 6]), 1).unwrap()), 0.0);
+        assert_eq!(summarize(&millis([5; 5]), 1).unwrap().interval, None);
     }
 
     #[test]
@@ -173,7 +184,7 @@ mod tests {
             .filter(|seed| {
                 let drawn = millis((0..60).map(|_| rng.u64(0..=10_000)));
                 let of = summarize(&drawn, *seed).unwrap();
-                of.p50_from <= 5000.0 && 5000.0 <= of.p50_to
+                of.interval.is_some_and(|of| of.from <= 5000.0 && 5000.0 <= of.to)
             })
             .count();
         assert!((360..=396).contains(&covered), "of 400: {covered}");
@@ -194,7 +205,7 @@ mod tests {
             (millis(10..30), millis(110..130), Some((-100.0, true))),
             (millis(110..130), millis(10..30), Some((100.0, true))),
             (millis(10..30), millis(10..30), Some((0.0, false))),
-            (millis([]), millis(10..30), None),
+            (millis(10..15), millis(110..130), None),
             (millis(10..30), millis([]), None),
         ];
         for (edge, reference, expected) in table {

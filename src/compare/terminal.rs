@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Endpoint, Pair, Report};
+use super::report::{Endpoint, Page, Pair, Report};
 use super::statistics::Summary;
-use super::{Probe, Verdict, Weight};
+use super::{Point, Probe, Verdict, Weight};
 
 /// Differences that are told in full; `--json` and `--html` have all of them.
 const MOST_POINTS: usize = 60;
@@ -49,8 +49,10 @@ fn verdicts(out: &mut String, report: &Report) {
         report.urls.iter().map(|page| page.path.chars().count()).max().unwrap_or(0).clamp(3, MOST_PATH);
     let _ = write!(out, "{:<wide$}", "URL");
     for probe in Probe::ALL {
-        let _ = write!(out, "  {}", probe.word());
+        let cell = cell(probe);
+        let _ = write!(out, "  {:<cell$}", probe.word());
     }
+    out.truncate(out.trim_end().len());
     out.push('\n');
     for page in &report.urls {
         let _ = write!(out, "{:<wide$}", short(&page.path, wide));
@@ -63,7 +65,7 @@ fn verdicts(out: &mut String, report: &Report) {
                 Some((Verdict::Failed(_), _)) => "FAILED",
                 Some((Verdict::Skipped(_), _)) | None => "-",
             };
-            let cell = probe.word().len();
+            let cell = cell(probe);
             let _ = write!(out, "  {mark:<cell$}");
         }
         out.truncate(out.trim_end().len());
@@ -72,24 +74,31 @@ fn verdicts(out: &mut String, report: &Report) {
     out.push('\n');
 }
 
+/// Wide enough for its word and for each mark.
+fn cell(probe: Probe) -> usize {
+    probe.word().len().max("DIFFER".len())
+}
+
 fn points(out: &mut String, report: &Report) {
     let mut told = 0;
     let mut untold = 0;
     for page in &report.urls {
+        let path = short(&page.path, MOST_PATH);
         for outcome in &page.probes {
-            let head = format!("{} {}", short(&page.path, MOST_PATH), outcome.probe.word());
             if let Verdict::Failed(why) = &outcome.verdict {
-                let _ = writeln!(out, "FAILED  {head}: {}", printable(why));
+                let _ = writeln!(out, "FAILED  {path} {}: {}", outcome.probe.word(), printable(why));
             }
-            for point in outcome.points.iter().filter(|point| point.weight == Weight::Difference) {
-                if told == MOST_POINTS {
-                    untold += 1;
-                    continue;
-                }
-                told += 1;
-                let (edge, reference) = (short(&point.edge, MOST_VALUE), short(&point.reference, MOST_VALUE));
-                let _ = writeln!(out, "DIFFER  {head}: {}: edge {edge} | reference {reference}", point.what);
+        }
+        for (point, probes) in differences(page) {
+            if told == MOST_POINTS {
+                untold += 1;
+                continue;
             }
+            told += 1;
+            let (edge, reference) = (short(&point.edge, MOST_VALUE), short(&point.reference, MOST_VALUE));
+            let probes = probes.join(", ");
+            let _ =
+                writeln!(out, "DIFFER  {path} {probes}: {}: edge {edge} | reference {reference}", point.what);
         }
     }
     if untold > 0 {
@@ -100,15 +109,29 @@ fn points(out: &mut String, report: &Report) {
     }
 }
 
+/// Each once, with all questions that showed it.
+fn differences(page: &Page) -> Vec<(&Point, Vec<&'static str>)> {
+    let mut found: Vec<(&Point, Vec<&'static str>)> = Vec::new();
+    for outcome in &page.probes {
+        for point in outcome.points.iter().filter(|point| point.weight == Weight::Difference) {
+            match found.iter_mut().find(|(known, _)| *known == point) {
+                Some((_, probes)) => probes.push(outcome.probe.word()),
+                None => found.push((point, vec![outcome.probe.word()])),
+            }
+        }
+    }
+    found
+}
+
 fn connections(out: &mut String, report: &Report) {
     for (side, endpoint) in [("edge", &report.edge), ("reference", &report.reference)] {
-        let Endpoint { url, http, tls, name, connect, handshake } = endpoint;
+        let Endpoint { url, host, http, tls, name, connect, handshake } = endpoint;
         let median =
             |of: &Option<Summary>| of.map_or_else(|| "-".to_owned(), |of| format!("{:.2} ms", of.p50));
         let spoken = [*http, *tls].into_iter().flatten().collect::<Vec<_>>().join(", ");
         let _ = writeln!(
             out,
-            "{side:<9}  {url}  {spoken}  name {}, TCP {}, TLS {}",
+            "{side:<9}  {url} as {host}  {spoken}  name {}, TCP {}, TLS {}",
             median(name),
             median(connect),
             median(handshake)
@@ -136,8 +159,9 @@ fn latency(out: &mut String, report: &Report) {
 
 fn rows(out: &mut String, result: &str, what: &str, pair: &Pair) {
     for (side, summary) in [("edge", pair.edge), ("reference", pair.reference)] {
-        if let Some(Summary { n, p50, p90, p99, p50_from, p50_to }) = summary {
-            let interval = format!("{p50_from:.2} to {p50_to:.2}");
+        if let Some(Summary { n, p50, p90, p99, interval }) = summary {
+            let interval =
+                interval.map_or_else(|| "too few".to_owned(), |of| format!("{:.2} to {:.2}", of.from, of.to));
             let _ = writeln!(
                 out,
                 "{result:<13} {what:<10} {side:<9} {n:>6} {p50:>9.2} {interval:>19} {p90:>9.2} {p99:>9.2}"
@@ -174,7 +198,7 @@ mod tests {
         for part in [
             "DIFFER  /b?\"><i> cold: x-frame-options: edge <script>alert(1)</script>\u{fffd}[31m | reference (absent)",
             "FAILED  /b?\"><i> warm: edge: cannot connect",
-            "edge       https://edge  HTTP/2, TLS 1.3  name 1.00 ms, TCP 2.00 ms, TLS 4.00 ms",
+            "edge       https://127.0.0.1:8443 as edge  HTTP/2, TLS 1.3  name 1.00 ms, TCP 2.00 ms, TLS 4.00 ms",
             "edge less reference: -100.00 ms",
             "they do not agree: 2 URLs, 1 questions answered alike, 1 not, 1 failed, 1 skipped",
             "3 URLs of the lists were left out (--limit)",
@@ -187,6 +211,18 @@ mod tests {
             .unwrap();
         let cells: Vec<&str> = row.split_whitespace().collect();
         assert_eq!((cells[4], cells[5], cells.last()), ("20", "10.50", Some(&"20.00")), "{row}");
+    }
+
+    #[test]
+    fn what_several_questions_show_is_told_once() {
+        let mut report = differing();
+        let page = &mut report.urls[1];
+        let point = page.probes[0].points[0].clone();
+        page.probes[1].points = vec![point.clone(), Point { what: "etag".into(), ..point.clone() }];
+        page.probes[2].points = vec![Point { weight: Weight::Note, ..point }];
+        let found: Vec<_> =
+            differences(page).into_iter().map(|(point, of)| (&*point.what, of.join(" "))).collect();
+        assert_eq!(found, [("x-frame-options", "cold warm".to_owned()), ("etag", "warm".to_owned())]);
     }
 
     #[test]

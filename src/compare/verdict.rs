@@ -80,6 +80,7 @@ pub fn judge(probe: Probe, edge: &Seen<'_>, reference: &Seen<'_>, rules: &Rules)
 }
 
 const OWN_PAGE: &str = "an error's or a redirect's page is each one's own";
+const NOT_REPEATED: &str = "a 304 need not repeat what describes the body (RFC 9110 §15.4.5)";
 const OWN_ENCODER: &str = "each compresses in its own way; what it decodes to is compared";
 
 struct Points<'a> {
@@ -140,6 +141,7 @@ impl Points<'_> {
         let (edge, reference) = (&self.edge.answer.headers, &self.reference.answer.headers);
         let names: BTreeSet<&str> = edge.keys().chain(reference.keys()).map(HeaderName::as_str).collect();
         let own_page = self.own_pages();
+        let both_unchanged = self.edge.answer.status == 304 && self.reference.answer.status == 304;
         let encoded = self.are_encoded_alike(probe);
         for name in names {
             let Ok(name) = HeaderName::try_from(name) else { continue };
@@ -163,6 +165,7 @@ impl Points<'_> {
             );
             let why = match () {
                 () if own_page && of_body => Some(OWN_PAGE),
+                () if both_unchanged && of_body && unsaid && name != header::ETAG => Some(NOT_REPEATED),
                 () if encoded && name == header::CONTENT_LENGTH => Some(OWN_ENCODER),
                 () => None,
             };

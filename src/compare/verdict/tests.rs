@@ -114,7 +114,14 @@ fn what_counts_and_what_does_not() {
             &["~content-type", "~body"],
         ),
         (Probe::Missing, (404, &[("cache-control", "no-store")], "a"), (404, &[], "a"), &["cache-control"]),
-        (Probe::Conditional, (304, &[("content-type", "a")], ""), (304, &[], ""), &["content-type"]),
+        (Probe::Conditional, (304, &[("content-type", "a")], ""), (304, &[], ""), &["~content-type"]),
+        (
+            Probe::Conditional,
+            (304, &[("content-type", "a")], ""),
+            (304, &[("content-type", "b")], ""),
+            &["content-type"],
+        ),
+        (Probe::Conditional, (304, &[("etag", "\"1\"")], ""), (304, &[], ""), &["etag"]),
     ];
     for (probe, edge, reference, expected) in table {
         let (edge, reference) =
