@@ -8,11 +8,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use http::{HeaderName, HeaderValue};
-use rustls::RootCertStore;
 
 use crate::admin::{Check, Readiness};
 use crate::cache::Store;
 use crate::cache::invalidations::Number;
+use crate::client::tls;
 use crate::clock::Timestamp;
 use crate::config::{self, Behavior, Config, ErrorResponse, GeoRestriction, Identity};
 use crate::geo;
@@ -487,13 +487,7 @@ fn credentials_check(origin: &Origin) -> Option<Check> {
 
 /// Verifies HTTPS origins: Mozilla's roots, the system's, and those of `SSL_CERT_FILE`.
 pub(crate) fn client_tls() -> Result<Arc<Trust>, BuildError> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let native = rustls_native_certs::load_native_certs();
-    for error in &native.errors {
-        tracing::warn!(%error, "a root certificate of this system cannot be used");
-    }
-    roots.add_parsable_certificates(native.certs);
-    Trust::new(roots).ok_or(BuildError::NoRoots)
+    Trust::new(tls::roots()).ok_or(BuildError::NoRoots)
 }
 
 /// The header values by which this edge is known, made once.

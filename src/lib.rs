@@ -23,6 +23,8 @@
 //! | [`admin`] | health, readiness, metrics, CloudFront's API, explanations on a listener of their own | config, observe |
 //! | [`server`] | edge, listeners and admin joined: what `run`, `demo` and the tests start | edge, listen, admin, delivery |
 //! | [`stamp`] | whether a file may have changed | nobody |
+//! | [`client`] | asks an HTTP server as a viewer does, and takes the time | nobody |
+//! | [`compare`] | do two servers answer alike, and how fast: verdicts, statistics, report | client's types |
 //! | [`cli`] | arguments to exit code | everybody |
 //!
 //! ARCHITECTURE.md walks one request through them.
@@ -31,7 +33,9 @@ pub mod admin;
 pub mod body;
 pub mod cache;
 pub mod cli;
+pub mod client;
 pub mod clock;
+pub mod compare;
 pub mod config;
 pub mod delivery;
 #[cfg(feature = "demo")]

@@ -1,7 +1,10 @@
 //! The command line: what was typed becomes a configuration, an exit code and plain words.
 
 mod admin;
+mod asking;
+mod bucket;
 mod check;
+mod compare;
 mod completions;
 #[cfg(feature = "demo")]
 mod demo;
@@ -12,9 +15,11 @@ mod invalidate;
 mod json_files;
 mod man;
 mod notify;
+mod progress;
 mod run;
 mod source;
 mod version;
+mod warm;
 mod watch;
 
 use std::process::ExitCode;
@@ -56,8 +61,10 @@ enum Verb {
     Invalidate(invalidate::Invalidate),
     /// Say what a URL would get, and why
     Explain(Box<explain::Explain>),
-    /// Not built yet: compare this edge with another endpoint
-    Compare(NotBuilt),
+    /// Compare an edge with another endpoint, CloudFront say: the same answers, and how fast
+    Compare(Box<compare::Compare>),
+    /// Fetch a list of URLs through an edge, so that viewers find them in its cache
+    Warm(Box<warm::Warm>),
     /// Not built yet: make signed URLs and cookies
     Sign(NotBuilt),
     /// Ask a running edge whether it is well; exit 0 or 1
@@ -91,7 +98,8 @@ pub fn main() -> ExitCode {
         Verb::Policy(_) => not_built("policy"),
         Verb::Invalidate(invalidate) => invalidate.execute(),
         Verb::Explain(explain) => explain.execute(),
-        Verb::Compare(_) => not_built("compare"),
+        Verb::Compare(compare) => compare.execute(),
+        Verb::Warm(warm) => warm.execute(),
         Verb::Sign(_) => not_built("sign"),
         Verb::Healthcheck(healthcheck) => healthcheck.execute(),
         Verb::Completions(completions) => completions.execute(),

@@ -155,7 +155,22 @@ async fn wrong_usage_is_2_with_clear_words() {
         (&["policy", "role"], "`policy` is not built yet"),
         (&["invalidate"], "<PATH>..."),
         (&["explain"], "<URL>"),
-        (&["compare", "--edge", "https://a"], "`compare` is not built yet"),
+        (&["compare", "--edge", "https://a", "/"], "--reference <URL>"),
+        (&["compare", "--edge", "https://a", "--reference", "https://b"], "<PATH>"),
+        (&["compare", "--edge", "https://a/b", "--reference", "https://b", "/"], "it has a path"),
+        (&["compare", "--edge", "https://a", "--reference", "https://b", "c"], "neither a path"),
+        (
+            &["compare", "--edge", "https://a", "--reference", "https://b", "--urls", "/nowhere/l"],
+            "/nowhere/l: ",
+        ),
+        (
+            &["compare", "--edge", "https://a", "--reference", "https://b", "/", "--html", "/nowhere/r"],
+            "/nowhere/r: ",
+        ),
+        (&["compare", "--edge", "https://a", "--reference", "https://b", "/", "--concurrency", "65"], "65"),
+        (&["compare", "--edge", "https://a", "--reference", "https://b", "/", "-H", "Host: c"], "--host"),
+        (&["warm", "--edge", "https://a"], "<PATH"),
+        (&["warm", "--edge", "https://a", "s3://bucket"], "region"),
         (&["sign", "https://a/b"], "`sign` is not built yet"),
     ];
     for (arguments, words) in table {
@@ -177,6 +192,7 @@ async fn every_verb_helps() {
         "invalidate",
         "explain",
         "compare",
+        "warm",
         "sign",
         "version",
     ];

@@ -25,13 +25,24 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pipeline", &["listen", "admin", "server", "cli"]),
     ("delivery", &["cache", "policy", "route", "pipeline", "edge", "listen", "admin"]),
     ("admin", &["cache", "policy", "route", "origin", "pipeline", "edge", "listen"]),
+    (
+        "client",
+        &[
+            "config", "cache", "policy", "route", "origin", "pipeline", "edge", "listen", "observe", "admin",
+            "compare",
+        ],
+    ),
+    (
+        "compare",
+        &["config", "cache", "policy", "route", "origin", "pipeline", "edge", "listen", "observe", "admin"],
+    ),
 ];
 
 /// The serving path never leans on what is only there to try it out, nor on the command line.
 const FORBIDDEN_TO_ALL: &[&str] = &["demo", "cli"];
 
 /// Pure modules decide with what they are given: no runtime, no sockets, no clock.
-const PURE: &[&str] = &["semantics", "route", "policy", "config"];
+const PURE: &[&str] = &["semantics", "route", "policy", "config", "compare"];
 const IMPURE: &[&str] =
     &["tokio::", "clock::now", "SystemTime::now", "Instant::now", "std::net::Tcp", "hyper::"];
 

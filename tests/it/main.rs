@@ -7,6 +7,7 @@ mod admin_api;
 mod caching;
 mod collapse;
 mod command_line;
+mod compare;
 #[cfg(feature = "compress")]
 mod compression;
 mod credentials;
@@ -46,3 +47,4 @@ mod slices;
 mod support;
 mod tls;
 mod viewer_headers;
+mod warm;
