@@ -156,7 +156,8 @@ fn fallback_id(part: &Part<'_>, parts: &[Part<'_>]) -> String {
     let name = folder.and_then(|folder| folder.file_name()).map(|name| name.to_string_lossy());
     let name = name.as_deref().unwrap_or(&file.stem);
     let kept = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-    name.chars().take(128).map(kept).collect()
+    // An id names files too, and what begins with a dot is hidden.
+    name.trim_start_matches('.').chars().take(128).map(kept).collect()
 }
 
 /// The policies that behaviours name.

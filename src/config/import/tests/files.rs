@@ -138,6 +138,7 @@ fn the_id_of_what_names_none() {
         (vec![at(None, "my site")], vec!["my-site"]),
         (vec![at(None, "distribution")], vec!["distribution"]),
         (vec![at(Some("/a/site"), "x")], vec!["site"]),
+        (vec![at(Some("/a/.site"), "x")], vec!["site"]),
         (vec![at(Some("/a/site"), "x"), at(Some("/a/site"), "y")], vec!["x", "y"]),
         (
             vec![at(Some("/a/one"), "distribution-config"), at(Some("/a/two"), "distribution")],
