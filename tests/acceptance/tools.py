@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
+from process import Child, environment
+from report import poll, require
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+LISTENING = re.compile(r"listening (http|https|admin) (127\.0\.0\.1:\d+)$")
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target").resolve()
 
 
@@ -46,3 +51,19 @@ def install(walk: Path) -> Path:
         subprocess.run([*pip, "-r", str(walk / "requirements.txt")], check=True, stdin=subprocess.DEVNULL)
         stamp.write_text(wanted)
     return folder / "bin"
+
+
+def demo(binary: Path, folder: Path) -> tuple[Child, dict[str, str]]:
+    """`edgeseal demo`, running in `folder`, and the addresses that it listens on, by their names."""
+    listeners = ("--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+    child = Child([str(binary), "demo", *listeners], env=environment(folder), cwd=folder)
+    addresses: dict[str, str] = {}
+
+    def listens() -> bool:
+        found = (LISTENING.match(line) for line in list(child.out))
+        addresses.update({match[1]: match[2] for match in found if match})
+        require(child.alive, "it ended: " + " | ".join(child.err[-8:]))
+        return len(addresses) == 3
+
+    poll("three lines", listens)
+    return child, addresses

@@ -25,11 +25,10 @@ sys.dont_write_bytecode = True  # leaves a clean checkout clean
 sys.path.append(str(HERE.parent / "acceptance"))
 
 from process import Child, environment  # noqa: E402
-from report import Abort, Report, Story, expect, poll, require  # noqa: E402
-from tools import chosen_binary  # noqa: E402
+from report import Abort, Report, Story, expect, require  # noqa: E402
+from tools import chosen_binary, demo  # noqa: E402
 from viewer import curl  # noqa: E402
 
-LISTENING = re.compile(r"listening (http|https|admin) (127\.0\.0\.1:\d+)$")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 story = Story()
@@ -69,16 +68,7 @@ class World:
 
 @step("the demo listens", vital=True)
 def _(world: World) -> str:
-    listeners = ("--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-    world.edge = Child([str(world.binary), "demo", *listeners], env=environment(world.folder), cwd=world.folder)
-
-    def listens() -> bool:
-        found = (LISTENING.match(line) for line in list(world.edge.out))
-        world.addresses = {match[1]: match[2] for match in found if match}
-        require(world.edge.alive, "it ended: " + " | ".join(world.edge.err[-8:]))
-        return len(world.addresses) == 3
-
-    poll("three lines", listens)
+    world.edge, world.addresses = demo(world.binary, world.folder)
     for path in ("/hello.txt", "/hello.txt", "/missing"):
         curl(f"https://{world.addresses['https']}{path}", "--insecure")
     return ", ".join(world.addresses)

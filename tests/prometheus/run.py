@@ -29,10 +29,9 @@ sys.path.append(str(HERE.parent / "acceptance"))
 
 from process import Child, environment, free_ports  # noqa: E402
 from report import Abort, Mismatch, Report, Story, expect, poll, require  # noqa: E402
-from tools import chosen_binary  # noqa: E402
+from tools import chosen_binary, demo  # noqa: E402
 from viewer import curl  # noqa: E402
 
-LISTENING = re.compile(r"listening (http|https|admin) (127\.0\.0\.1:\d+)$")
 RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
 # What a demo does not do: it has credentials that do not expire, and neither watches keys nor sends logs.
 SILENT = re.compile(r"credentials_expiry|kms_key_usable|log_uploads|stale_served|handshake_errors|origin_denied|origin_errors|memory_limit|cache_evictions")
@@ -100,16 +99,7 @@ def _(world: World) -> str:
 
 @step("the demo listens", vital=True)
 def _(world: World) -> str:
-    listeners = ("--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-    world.edge = Child([str(world.binary), "demo", *listeners], env=environment(world.folder), cwd=world.folder)
-
-    def listens() -> bool:
-        found = (LISTENING.match(line) for line in list(world.edge.out))
-        world.addresses = {match[1]: match[2] for match in found if match}
-        require(world.edge.alive, "it ended: " + " | ".join(world.edge.err[-8:]))
-        return len(world.addresses) == 3
-
-    poll("three lines", listens)
+    world.edge, world.addresses = demo(world.binary, world.folder)
     traffic(world)
     return ", ".join(world.addresses)
 
