@@ -105,8 +105,7 @@ fn version_1(line: &[u8]) -> Option<Option<SocketAddr>> {
         return Some(None);
     }
     let (source, destination): (IpAddr, IpAddr) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    let (port, destination_port) = (port(words.next()?)?, port(words.next()?)?);
-    let _ = destination_port;
+    let (port, _) = (port(words.next()?)?, port(words.next()?)?);
     let is_right = match protocol {
         "TCP4" => source.is_ipv4() && destination.is_ipv4(),
         "TCP6" => source.is_ipv6() && destination.is_ipv6(),
